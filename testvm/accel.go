@@ -144,11 +144,11 @@ func probeImage(loops uint32) []byte {
 		0xb0, 0x10, 0xee, // mov al, 0x10; out dx, al
 		0xfa, 0xf4, 0xeb, 0xfc} // cli; hlt; jmp back
 	binary.LittleEndian.PutUint32(code[1:], loops)
-	const magic, flags, header = 0x1badb002, 0x10000, 32
-	size := uint32(header + len(code))
+	const magic, flags, header uint32 = 0x1badb002, 0x10000, 32
+	size := header + uint32(len(code))
 	var image []byte
 	for _, word := range []uint32{
-		magic, flags, -uint32(magic + flags) & 0xffffffff,
+		magic, flags, 1<<32 - 1 - (magic + flags) + 1,
 		base, base, base + size, base + size, base + header, // header, load start and end, end of bss, entry
 	} {
 		image = binary.LittleEndian.AppendUint32(image, word)

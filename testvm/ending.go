@@ -5,6 +5,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/asterinas/asterbot/testvm/console"
 )
 
 // Outcome says how a machine ended.
@@ -27,12 +29,12 @@ type Ending struct {
 	Outcome Outcome
 	// Stage is the last stage of the boot that was reached, Stages all of
 	// them with their times.
-	Stage  string
-	Stages []StageTime
+	Stage  console.Stage
+	Stages []console.Reached
 	// Title is the normalised title of the panic or oops, or of what else
 	// ended it; Reason is one sentence for people.
 	Title, Reason string
-	Trace         []Frame
+	Trace         []console.Frame
 	// Exit is QEMU's exit status, -1 when it was killed.
 	Exit int
 	// Duration is the time from the start of QEMU to its end.
@@ -46,15 +48,6 @@ type Ending struct {
 	// Boots counts the starts of a kernel; with a fork that is zero.
 	Boots int
 }
-
-// StageTime is when a boot reached a stage.
-type StageTime struct {
-	Stage string
-	At    time.Duration
-}
-
-// Frame is one entry of a stack trace, innermost first.
-type Frame struct{ Function, Address string }
 
 // Evidence is one thing that was asked of a machine that hung.
 type Evidence struct{ Name, Text string }
@@ -103,18 +96,36 @@ type facts struct {
 	resets int
 	// ioError is QMP's BLOCK_IO_ERROR, in words.
 	ioError string
-	// fatal and oops are what the consoles reported.
-	fatal, oops *incident
+	// crash is the worst the consoles reported: a panic, an oops, or nil.
+	crash *console.Crash
+	// answered is when the guest last proved that it was alive, with an answer
+	// only this process could expect.
+	answered time.Duration
 	// running is the command that had not ended, empty for none.
 	running string
-	// unread are console bytes that were lost on our side.
-	unread int64
 }
 
-// incident is what a kernel reported of its own failure.
-type incident struct {
-	title string
-	trace []Frame
+// panicked reports whether the panic that the consoles told of is one. What a
+// program prints can look the same as a kernel's report, but a kernel that
+// powers off in good order or answers afterwards has not panicked.
+func (f facts) panicked() bool {
+	return f.crash != nil && f.crash.Kind == console.KindPanic && !f.endedWell() && f.answered <= f.crash.At
+}
+
+// oopsed reports whether the kernel, and not a program, told of an oops.
+func (f facts) oopsed() bool {
+	return f.crash != nil && f.crash.Kind == console.KindOops && !f.crash.Bare
+}
+
+// endedWell reports whether QEMU ended as after a good power-off.
+func (f facts) endedWell() bool {
+	if f.stopped != nil || f.signal != 0 {
+		return false
+	}
+	if f.profile.ExitOK != 0 {
+		return f.exit == f.profile.ExitOK
+	}
+	return f.exit == 0 && f.shutdown == "guest-shutdown"
 }
 
 // judge says how a machine ended. The order of the rules is the order of their
@@ -125,14 +136,16 @@ func judge(f facts) (Outcome, string, string) {
 	switch {
 	case f.ioError != "":
 		return Infra, "disk error on the host", f.ioError
-	case f.fatal != nil:
-		return Panic, f.fatal.title, "the kernel panicked"
+	case f.stopped != nil && f.stopped.outcome == Infra:
+		return Infra, f.stopped.title, f.stopped.reason
+	case f.panicked():
+		return Panic, f.crash.Title, f.crash.Reason()
 	case f.stopped != nil && f.stopped.outcome != OK:
 		return f.stopped.outcome, f.stopped.title, f.stopped.reason
-	case f.stopped != nil && f.oops == nil:
-		return OK, "", f.stopped.reason
+	case f.stopped != nil && f.oopsed():
+		return Oops, f.crash.Title, f.crash.Reason()
 	case f.stopped != nil:
-		return Oops, f.oops.title, "the kernel reported an oops and went on"
+		return OK, "", f.stopped.reason
 	case f.signal != 0:
 		return Infra, "QEMU was killed", fmt.Sprintf("QEMU was killed by %v, and not by us: out of memory, or someone's kill", f.signal)
 	case f.shutdown == "guest-panic":
@@ -146,23 +159,15 @@ func judge(f facts) (Outcome, string, string) {
 		return Infra, "QEMU was stopped", "something on the host stopped QEMU: " + f.shutdown
 	case p.ExitPanic != 0 && f.exit == p.ExitPanic:
 		return Panic, "panic without a message", fmt.Sprintf("QEMU's exit status %d says that the kernel gave up; its log said nothing", f.exit)
-	case !p.endsWell(f):
+	case !f.endedWell():
 		return notWell(f)
 	case f.running != "":
 		return Shutdown, "power-off during a command", fmt.Sprintf("the guest powered off while %q was running", f.running)
-	case f.oops != nil:
-		return Oops, f.oops.title, "the kernel reported an oops and went on"
+	case f.oopsed():
+		return Oops, f.crash.Title, f.crash.Reason()
 	default:
 		return OK, "", "the guest powered off"
 	}
-}
-
-// endsWell reports whether QEMU's end is that of a good power-off.
-func (p Profile) endsWell(f facts) bool {
-	if p.ExitOK != 0 {
-		return f.exit == p.ExitOK
-	}
-	return f.exit == 0 && f.shutdown == "guest-shutdown"
 }
 
 func notWell(f facts) (Outcome, string, string) {

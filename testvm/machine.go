@@ -7,7 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
+
+	"github.com/asterinas/asterbot/testvm/console"
 )
 
 // Machine is a QEMU machine to be started. The zero value of every field but
@@ -45,17 +46,22 @@ type Machine struct {
 	// ConsoleBytes bounds what is kept of the head and of the tail of each
 	// console; zero is DefaultConsoleBytes.
 	ConsoleBytes int
-	// Started is called with each console's bytes as they come, in order. It
+	// Watch, if set, is given each console's bytes as they come, in order. It
 	// may take its time: it runs behind a queue, not in the guest's way.
 	Watch func(console string, p []byte)
+	// Notify, if set, is told of stages and crashes as they come.
+	Notify func(console.Event)
+	// Symbols name the functions of stack traces, if set.
+	Symbols *console.Symbols
+	// Tables are the texts by which stages and crashes are known; nil are
+	// those of the profile.
+	Tables *console.Tables
 
 	// ram is the memory of a snapshot; share says who may write to it.
 	ram      *File
 	ramShare bool
-	incoming bool
-	// stages are marks of the system that the kernel's profile does not know.
-	forked   bool
-	bootTime time.Duration
+	// restore is the snapshot a fork continues.
+	restore *Snapshot
 }
 
 // Kernel is a kernel to be booted directly.
@@ -105,7 +111,7 @@ func (m Machine) args(dir string) ([]string, []*os.File) {
 		virtioConsole{m.wire(dir, "hvc0")},
 	}
 	args = append(args, m.common(append(devices, m.devices()...), fds)...)
-	if m.incoming {
+	if m.restore != nil {
 		args = append(args, "-incoming", "defer")
 	}
 	return append(args, "-S"), fds.files
@@ -128,7 +134,7 @@ func (m Machine) Command() []string {
 		console = "hvc0"
 	}
 	plain := m
-	plain.ram, plain.incoming = nil, false
+	plain.ram, plain.restore = nil, nil
 	args := append([]string{m.qemu()}, ends[console]...)
 	return append(args, plain.common(plain.devices(), &inherited{})...)
 }

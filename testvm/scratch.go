@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -24,6 +25,9 @@ func scratchRoot() string {
 	}
 	return os.TempDir()
 }
+
+// scratchGrace is how long a folder may go without its lock.
+const scratchGrace = 10 * time.Second
 
 // scratch is a folder that lives while a machine starts. A process that is
 // killed in that moment leaves it behind; its lock is free then, and the next machine
@@ -69,7 +73,7 @@ func Sweep() int {
 		dir := filepath.Join(scratchRoot(), e.Name())
 		info, err := e.Info()
 		// One that was made just now may not be locked yet.
-		if err != nil || sinceWall(info.ModTime()) < scratchGrace {
+		if err != nil || time.Since(info.ModTime()) < scratchGrace {
 			continue
 		}
 		f, err := os.Open(dir)
