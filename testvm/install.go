@@ -56,6 +56,9 @@ type Mark struct {
 	At    time.Duration
 }
 
+// lastWords is how long an installer that said that it failed may go on.
+const lastWords = time.Second
+
 // Run installs. The error is a LaunchError or the context's; how the installer
 // fared is told by the Installation, which must be closed.
 func (i Installer) Run(ctx context.Context) (*Installation, error) {
@@ -107,7 +110,7 @@ func (i Installer) Run(ctx context.Context) (*Installation, error) {
 		// is not there.
 		select {
 		case <-g.done:
-		case <-time.After(g.Machine.Accel.scale(m.Profile.Stop)):
+		case <-time.After(g.Machine.Accel.scale(lastWords)):
 			g.Kill()
 		}
 	}
