@@ -25,9 +25,12 @@ const (
 	KindLint    Kind = "lint"    // the distribution's own rules hold
 )
 
-// Case is one thing that holds or does not. Its identity is all three fields.
+// Case is one thing that holds or does not. Its identity is all of its fields.
 type Case struct {
 	Kind Kind `json:"kind"`
+	// Of tells what Subject is: a package, an image, a suite, the kernel. They
+	// may share names.
+	Of distro.Kind `json:"of,omitempty"`
 	// Subject is the attribute it is about: a package, an image, a suite.
 	Subject string `json:"subject"`
 	// Name tells the cases of one kind and subject apart. It is the test's
@@ -125,8 +128,6 @@ const (
 // Result is a judged case, as report.json and results.json have it.
 type Result struct {
 	Case
-	// Of tells what Subject is.
-	Of distro.Kind `json:"of,omitempty"`
 	// Package is the package a test is about.
 	Package string `json:"package,omitempty"`
 	// Was is the status at base, Now at head, Control on the control kernel
@@ -294,9 +295,8 @@ type KernelPlan struct {
 // PlannedCase is a case to settle, and why.
 type PlannedCase struct {
 	Case
-	Of      distro.Kind `json:"of"`
-	Package string      `json:"package,omitempty"`
-	Why     string      `json:"why"`
+	Package string `json:"package,omitempty"`
+	Why     string `json:"why"`
 	// Tier is 0 for what must be answered first; higher runs later or only on
 	// demand.
 	Tier int `json:"tier,omitempty"`
