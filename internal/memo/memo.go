@@ -1,5 +1,8 @@
-// Package memo remembers outcomes of cases on disk, under a hash of everything
-// they depend on.
+// Package memo remembers outcomes of cases on disk, under a key that stands for
+// everything they depend on.
+//
+// A key is any string; whoever makes it leaves nothing out that the outcome
+// depends on, since equal keys share one outcome.
 //
 // An entry is one file. It is written beside its place and renamed, so any
 // number of processes may share a folder, and a reader never sees half an
@@ -17,7 +20,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -27,60 +29,12 @@ import (
 	"github.com/asterinas/asterbot/checks"
 )
 
-// Key is everything an outcome depends on. Leave nothing out: two keys that are
-// equal share one outcome.
-type Key struct {
-	Case checks.Case
-	// Outputs are the store paths of what is built, booted or installed; for
-	// an evaluation, the hash of all that it may read.
-	Outputs []string
-	// Kernel is the SHA-256 of the kernel image; Params are its parameters.
-	Kernel string
-	Params []string
-	// Definition is a hash of the case's own definition, and of those that
-	// run before it in the same machine where they depend on each other.
-	Definition string
-	// Profile is a hash of the whole machine profile, overrides included.
-	Profile string
-	// Accelerator is "kvm" or "tcg".
-	Accelerator string
-	// Versions are those of asterbot, QEMU, firmware and Nix, as far as they
-	// take part.
-	Versions map[string]string
-}
-
-// Hash is the name of the key's entry.
-func (k Key) Hash() string {
-	h := sha256.New()
-	// Lengths keep fields apart whatever they hold; JSON would not do, since it
-	// makes different invalid UTF-8 equal.
-	put := func(values ...string) {
-		fmt.Fprintf(h, "%d;", len(values))
-		for _, v := range values {
-			fmt.Fprintf(h, "%d:", len(v))
-			io.WriteString(h, v)
-		}
-	}
-	put("asterbot/memo/1")
-	put(string(k.Case.Kind), k.Case.Subject, k.Case.Name)
-	put(slices.Sorted(slices.Values(k.Outputs))...)
-	put(k.Kernel)
-	put(k.Params...) // their order means something
-	put(k.Definition)
-	put(k.Profile)
-	put(k.Accelerator)
-	for _, name := range slices.Sorted(maps.Keys(k.Versions)) {
-		put(name, k.Versions[name])
-	}
-	return hex.EncodeToString(h.Sum(nil))
-}
-
 // Store is a folder of remembered outcomes.
 type Store struct {
 	// Dir is made when it is first needed.
 	Dir string
-	// Warn, if set, is told of entries that cannot be used. They count as not
-	// remembered.
+	// Warn, if set, is told of entries that cannot be read or written. They
+	// count as not remembered: a memo that fails costs time, not truth.
 	Warn func(error)
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
@@ -107,17 +61,17 @@ func Memorable(o checks.Outcome) bool {
 	return false
 }
 
-// Get returns the outcome remembered for a key, with the time at which it was
-// established.
-func (s *Store) Get(k Key) (checks.Outcome, bool) {
-	name := k.Hash()
+// Load returns the outcome remembered for a key, with the time at which it was
+// established in Remembered.
+func (s *Store) Load(key string) (checks.Outcome, bool) {
+	name := checksum([]byte(key))
 	path := s.path(name)
 	e, err := read(path, name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return checks.Outcome{}, false
 	case err != nil:
-		s.warn(fmt.Errorf("read remembered outcome of %s %s: %w; it counts as not remembered", k.Case.Kind, k.Case.Subject, err))
+		s.warn(fmt.Errorf("read remembered outcome %s: %w; it counts as not remembered", path, err))
 		return checks.Outcome{}, false
 	}
 	// Prune goes by last use. That another process pruned it just now, or that
@@ -157,27 +111,25 @@ func read(path, name string) (*entry, error) {
 	return &e, nil
 }
 
-// Put remembers an outcome. One that may not be remembered is left out without
-// an error, and so is one that was itself remembered. Paths of logs and
-// screenshots are not kept: they belong to a report.
-func (s *Store) Put(k Key, o checks.Outcome) error {
+// Store remembers an outcome. One that is not Memorable is left out, and so is
+// one that was itself remembered. Paths of logs and screenshots are not kept:
+// they belong to a report.
+func (s *Store) Store(key string, o checks.Outcome) {
 	if !Memorable(o) || o.Remembered != nil {
-		return nil
+		return
 	}
 	o.Log, o.Image = "", ""
-	name := k.Hash()
+	name := checksum([]byte(key))
 	body, err := json.Marshal(entry{Key: name, Established: s.now().UTC().Truncate(time.Second), Outcome: o})
+	if err == nil && len(body) > maxEntry-100 {
+		err = fmt.Errorf("%d bytes are too many", len(body))
+	}
+	if err == nil {
+		err = write(s.path(name), append([]byte(checksum(body)+"\n"), body...))
+	}
 	if err != nil {
-		return fmt.Errorf("remember outcome: %w", err)
+		s.warn(fmt.Errorf("remember outcome: %w", err))
 	}
-	body = append(body, '\n')
-	if len(body) > maxEntry-100 {
-		return fmt.Errorf("remember outcome of %s %s: %d bytes are too many", k.Case.Kind, k.Case.Subject, len(body))
-	}
-	if err := write(s.path(name), append([]byte(checksum(body)+"\n"), body...)); err != nil {
-		return fmt.Errorf("remember outcome: %w", err)
-	}
-	return nil
 }
 
 // write makes a file appear as a whole.
