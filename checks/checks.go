@@ -90,6 +90,9 @@ type Outcome struct {
 	Remembered *time.Time `json:"remembered,omitempty"`
 	// Infra marks a failure of our surroundings; Status is Error then.
 	Infra bool `json:"infra,omitempty"`
+	// TimedOut marks an outcome that time had a part in: a deadline or a
+	// silence that the host measured. It is never remembered.
+	TimedOut bool `json:"timed_out,omitempty"`
 }
 
 // Frame is one entry of a stack trace, innermost first.
