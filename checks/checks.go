@@ -282,6 +282,10 @@ type SuitePlan struct {
 	Causes  []distro.Cause  `json:"causes,omitempty"`
 	Via     []string        `json:"via,omitempty"`
 	Failure *distro.Failure `json:"failure,omitempty"`
+	// Command marks a suite that runs through a configured command: which cases
+	// it has shows only when it runs. The plan has the one case that it
+	// runs at all (kind boot, name "runs").
+	Command bool `json:"command,omitempty"`
 }
 
 // KernelPlan says what the change does to the kernel under test.
