@@ -25,7 +25,8 @@ type world struct {
 	buildErr error
 	tests    map[string][]bool // "side/suite/case": how the attempts go, the last repeats
 	runErr   error
-	kernel   map[string][]string // kernel lines by "side/suite/case"
+	commands map[pipeline.Side]map[string]bool // what a suite's command reports
+	kernel   map[string][]string               // kernel lines by "side/suite/case"
 
 	mu    sync.Mutex
 	built []string
@@ -70,6 +71,17 @@ func (w *world) Run(_ context.Context, j pipeline.Job, done func(checks.Case, ch
 	put := func(c checks.Case, o checks.Outcome) {
 		out.Outcomes[c] = o
 		done(c, o)
+	}
+	if j.Command {
+		put(checks.Case{Kind: checks.KindBoot, Of: j.Of, Subject: j.Name, Name: "runs"}, checks.Outcome{Status: checks.Pass})
+		for name, ok := range w.commands[j.Side] {
+			o := checks.Outcome{Status: checks.Pass}
+			if !ok {
+				o = checks.Outcome{Status: checks.Fail, Reason: "it said no"}
+			}
+			put(checks.Case{Kind: checks.KindTest, Of: j.Of, Subject: j.Name, Name: name}, o)
+		}
+		return out, w.runErr
 	}
 	put(checks.Case{Kind: checks.KindBoot, Of: j.Of, Subject: j.Name, Name: "boots"}, checks.Outcome{Status: checks.Pass, Stage: "ready"})
 	for _, spec := range j.Suite.Cases {
@@ -324,4 +336,30 @@ func TestAStoppedCheckStillSaysEverythingItKnows(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 	require.Len(t, res.Cases, 5)
 	assert.Contains(t, res.Cases[1].Reason, "stopped before")
+}
+
+func TestASuiteThatRunsThroughACommandShowsItsCasesWhenItRuns(t *testing.T) {
+	w := newWorld()
+	w.commands = map[pipeline.Side]map[string]bool{
+		pipeline.Base: {"python": true, "old": true, "broken": false},
+		pipeline.Head: {"python": false, "new": true, "broken": false},
+	}
+	plan := &checks.Plan{
+		Suites: []checks.SuitePlan{{Name: "nixos", Run: true, Command: true}},
+		Cases:  []checks.PlannedCase{{Case: checks.Case{Kind: checks.KindBoot, Of: distro.KindSuite, Subject: "nixos", Name: "runs"}}},
+	}
+	c := &pipeline.Check{Distribution: w, Builder: w, Machines: w, Memo: w, Progress: pipeline.NoProgress{}}
+	res, err := c.Settle(t.Context(), plan)
+	require.NoError(t, err)
+	got := map[string]checks.Verdict{}
+	for _, r := range res.Cases {
+		got[r.Name] = r.Verdict
+	}
+	assert.Equal(t, map[string]checks.Verdict{
+		"runs": checks.Passing, "python": checks.Regressed, "new": checks.New, "old": checks.Removed, "broken": checks.StillFailing,
+	}, got)
+	rep, err := checks.Assemble(plan, []*checks.Results{res})
+	require.NoError(t, err)
+	assert.Equal(t, checks.Failure, rep.Conclusion)
+	assert.Len(t, rep.Cases, 5)
 }
