@@ -190,6 +190,16 @@ func (c cell) Text() string {
 	return text
 }
 
+// Short is Text with the worst verdict alone.
+func (c cell) Short() string {
+	s, _, more := strings.Cut(c.Text(), ", ")
+	if !more {
+		return s
+	}
+	first, _, _ := strings.Cut(strings.TrimPrefix(c.Text(), s+", "), ", ")
+	return s + ", " + first
+}
+
 // word is the verdict as a reader says it.
 func word(r checks.Result) string {
 	switch {
@@ -198,13 +208,13 @@ func word(r checks.Result) string {
 	case r.Now == checks.Error:
 		return "not looked at"
 	case r.Verdict == checks.Undecided && r.Now == checks.Fail:
-		return "fails, base unknown"
+		return "fails (base unknown)"
 	case r.Verdict == checks.Undecided && r.Now == checks.Skip:
 		return "skipped"
 	case r.Verdict == checks.Undecided:
 		return "unknown"
 	case r.Verdict == checks.New && r.Now == checks.Fail:
-		return "new, fails"
+		return "new and failing"
 	case r.Verdict == checks.StillFailing:
 		return "still failing"
 	}
