@@ -71,7 +71,9 @@ let
       entry;
 
   under =
-    if given.kernel != null then
+    if given.own then
+      null
+    else if given.kernel != null then
       kernelOf given.kernel
     else
       stub // (if given.profile == "" then { } else { inherit (given) profile; });

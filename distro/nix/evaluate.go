@@ -57,6 +57,9 @@ type Evaluation struct {
 	// the profile named Profile.
 	Kernel  *Kernel
 	Profile string
+	// OwnKernel has systems boot the kernel that the entry itself names. Kernel is
+	// nil then.
+	OwnKernel bool
 	// Only are the attributes wanted; nil means all.
 	Only []Ref
 	// Write puts derivations into the real store, for building.
@@ -207,7 +210,7 @@ func (v *evaluator) prepare() error {
 	}
 	given, err := json.Marshal(map[string]any{
 		"entry": v.e.Entry, "system": v.e.System, "nixpkgs": v.e.Nixpkgs, "repo": v.e.Root, "release": v.e.Release,
-		"kernel": v.e.Kernel, "profile": v.e.Profile,
+		"kernel": v.e.Kernel, "profile": v.e.Profile, "own": v.e.OwnKernel,
 	})
 	if err != nil {
 		return err
