@@ -90,6 +90,9 @@ type Outcome struct {
 	Remembered *time.Time `json:"remembered,omitempty"`
 	// Infra marks a failure of our surroundings; Status is Error then.
 	Infra bool `json:"infra,omitempty"`
+	// TimedOut marks an outcome that time had a part in: a deadline or a
+	// silence that the host measured. It is never remembered.
+	TimedOut bool `json:"timed_out,omitempty"`
 }
 
 // Frame is one entry of a stack trace, innermost first.
@@ -279,6 +282,10 @@ type SuitePlan struct {
 	Causes  []distro.Cause  `json:"causes,omitempty"`
 	Via     []string        `json:"via,omitempty"`
 	Failure *distro.Failure `json:"failure,omitempty"`
+	// Command marks a suite that runs through a configured command: which cases
+	// it has shows only when it runs. The plan has the one case that it
+	// runs at all (kind boot, name "runs").
+	Command bool `json:"command,omitempty"`
 }
 
 // KernelPlan says what the change does to the kernel under test.

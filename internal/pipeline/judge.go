@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -24,14 +25,27 @@ func (r *run) judge(ctx context.Context) []checks.Result {
 		diffs[Ref{distro.KindSuite, s.Name}] = distro.AttrDiff{Attr: s.Name, Status: s.Status, Root: s.Root, Causes: s.Causes, Via: s.Via}
 	}
 	out := make([]checks.Result, 0, len(r.plan.Cases))
-	for _, p := range r.plan.Cases {
+	found := r.found()
+	for i, p := range slices.Concat(r.plan.Cases, found) {
+		// A test that a command did not report on one side is not there on
+		// that side, provided that the command ran.
+		unseen := checks.Outcome{Status: checks.Unknown}
+		if i >= len(r.plan.Cases) {
+			unseen.Status = checks.Absent
+		}
 		head, ok := r.get(Head, p.Case)
 		if !ok {
 			head = notSettled(ctx, nil, string(p.Kind))
+			if ran, ok := r.get(Head, commandCase(p.Subject)); ok && ran.Status == checks.Pass {
+				head = unseen
+			}
 		}
 		base, ok := r.get(Base, p.Case)
 		if !ok {
 			base = checks.Outcome{Status: checks.Unknown}
+			if ran, ok := r.get(Base, commandCase(p.Subject)); ok && ran.Status == checks.Pass {
+				base = unseen
+			}
 		}
 		res := result(p, base, head)
 		if c, ok := r.get(Control, p.Case); ok {
@@ -149,4 +163,11 @@ func explainLikely(cases []checks.Result) {
 		slices.SortStableFunc(c.Likely, func(a, b string) int { return cmp.Compare(uses[a], uses[b]) })
 		c.Likely = c.Likely[:min(3, len(c.Likely))]
 	}
+}
+
+// sortedCases are the cases of outcomes in a fixed order.
+func sortedCases(m map[checks.Case]checks.Outcome) []checks.Case {
+	return slices.SortedFunc(maps.Keys(m), func(a, b checks.Case) int {
+		return cmp.Or(cmp.Compare(a.Subject, b.Subject), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name))
+	})
 }

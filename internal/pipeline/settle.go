@@ -83,7 +83,9 @@ func (c *Check) Settle(ctx context.Context, plan *checks.Plan) (*checks.Results,
 	}
 	r.evaluate(ctx)
 	r.settle(ctx, Head, plan.Cases)
+	r.commands(ctx, Head)
 	r.settle(ctx, Base, r.neededAtBase())
+	r.commands(ctx, Base)
 	r.repeatFlaky(ctx)
 	r.control(ctx)
 	results := &checks.Results{Schema: checks.SchemaResults, Machines: r.machines, Cases: r.judge(ctx)}
@@ -100,7 +102,7 @@ func refs(cases []checks.PlannedCase) []Ref {
 	seen := map[Ref]bool{}
 	for _, p := range cases {
 		ref := Ref{p.Of, p.Subject}
-		if !seen[ref] && p.Kind != checks.KindLint {
+		if !seen[ref] && p.Kind != checks.KindLint && !isCommand(p) {
 			seen[ref] = true
 			out = append(out, ref)
 		}
@@ -148,6 +150,9 @@ func (r *run) neededAtBase() []checks.PlannedCase {
 func (r *run) settle(ctx context.Context, s Side, cases []checks.PlannedCase) {
 	var builds, boots []checks.PlannedCase
 	for _, p := range cases {
+		if isCommand(p) {
+			continue
+		}
 		switch p.Kind {
 		case checks.KindEval:
 			r.put(s, p.Case, r.evaluated(s, p))
