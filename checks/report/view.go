@@ -55,7 +55,7 @@ func (r row) Change() string {
 	}
 	// Some fail on both sides: the numbers say whether they are the same.
 	var was, now, n int
-	for _, cell := range []cell{r.Eval, r.Build, r.Boot, r.Tests} {
+	for _, cell := range r.Cells() {
 		for _, c := range cell.cases {
 			n++
 			if c.Was == checks.Pass {
@@ -406,7 +406,7 @@ func (r *row) settle(cause_ string) {
 	r.Cause = cause_
 	worstWas, worstNow := -1, -1
 	remembered, all := "", true
-	for _, cell := range []cell{r.Eval, r.Build, r.Boot, r.Tests} {
+	for _, cell := range r.Cells() {
 		for _, c := range cell.cases {
 			if k := rank(c); k < r.Rank {
 				r.Rank, r.Verdict = k, c.Verdict
@@ -483,3 +483,24 @@ func explained(c checks.Result) string {
 	}
 	return e.What + " " + e.Do
 }
+
+// Cells are the row's four kinds of cases.
+func (r row) Cells() []cell { return []cell{r.Eval, r.Build, r.Boot, r.Tests} }
+
+// Link is the place in the page where the cell's worst failure is explained.
+func (c cell) Link() string {
+	worst := rankFixed
+	var id string
+	for _, r := range c.cases {
+		if k := rank(r); k < worst && k != rankUnseen {
+			worst, id = k, anchor(r.Case)
+		}
+	}
+	return id
+}
+
+// Mark is the failure's symbol, Tone its colour.
+func (f failure) Mark() string { return marks[f.Tone()] }
+
+// Tone is the failure's colour.
+func (f failure) Tone() string { return tone(rank(f.Result)) }
