@@ -14,7 +14,9 @@ import (
 // renderer makes them harmless.
 type view struct {
 	*checks.Report
-	Headline string
+	// Answer is the headline's first part, Besides the others.
+	Answer  string
+	Besides []string
 	// Rows are one per package, image and suite, the worst first.
 	Rows []row
 	// Failures are the cases to explain: what blocks first, then what could not
@@ -235,6 +237,27 @@ type failure struct {
 	Others []checks.Result
 }
 
+// About says which case it is: "build of package sed", `test "lua starts" of
+// suite languages`.
+func (f failure) About() string {
+	of := ofWord(f.Of) + " " + clip(Plain(f.Subject), 100)
+	switch f.Kind {
+	case checks.KindEval:
+		return "evaluation of " + of
+	case checks.KindBuild:
+		return "build of " + of
+	case checks.KindInstall:
+		return "installation of " + of
+	case checks.KindBoot:
+		return "boot of " + of
+	case checks.KindLint:
+		return "rule " + quote(f.Name) + " of " + of
+	}
+	return "test " + quote(f.Name) + " of " + of
+}
+
+func quote(name string) string { return "“" + clip(Plain(name), 100) + "”" }
+
 // AlsoFailing names the others.
 func (f failure) AlsoFailing() string {
 	if len(f.Others) == 0 {
@@ -294,7 +317,8 @@ type group struct {
 
 // arrange makes the view of a report.
 func arrange(r *checks.Report) view {
-	v := view{Report: r, Headline: Headline(r)}
+	v := view{Report: r}
+	v.Answer, v.Besides = headline(r)
 	v.Rows = rows(r)
 	reasons := map[string]int{}
 	same := map[[4]string]int{}
