@@ -70,7 +70,10 @@ func Headline(r *checks.Report) string {
 			tail = append(tail, fmt.Sprintf(text, len(list)))
 		}
 	}
-	if len(fixed) > 0 {
+	switch {
+	case len(regressed)+len(broken) > 0:
+		add(fixed, "%d fixed")
+	case len(fixed) > 0:
 		tail = append(tail, fmt.Sprintf("%d fixed: %s", len(fixed), changes(fixed, 2)))
 	}
 	add(failing, "%d failing as before")
