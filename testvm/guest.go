@@ -616,4 +616,4 @@ func (g *Guest) Console(name string) *Recording {
 }
 
 // Story is what the consoles have told so far.
-func (g *Guest) Story() console.Story { return g.log.Story() }
+func (g *Guest) Story() *console.Story { return g.log.Story() }

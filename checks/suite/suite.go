@@ -72,6 +72,9 @@ type Job struct {
 	// Parallel is how many machines may run at once; zero means 2. The memory
 	// budget bounds them further.
 	Parallel int
+	// BootOnly lets a guest pass that powers off well by itself, without
+	// having given a shell: how far it came is all that is asked.
+	BootOnly bool
 	// Dir is the folder for logs and screenshots, Prefix how a report refers
 	// to it. Without Dir none are kept.
 	Dir, Prefix string
@@ -223,10 +226,7 @@ func (r *run) again(round int) []distro.CaseSpec {
 func (r *run) firstMachine(ctx context.Context) Machine {
 	for try := 0; try <= r.Retries && ctx.Err() == nil; try++ {
 		m, ok := r.machine(ctx, true)
-		if !ok {
-			return nil
-		}
-		if m != nil {
+		if !ok || m != nil || r.boot.passes > 0 {
 			return m
 		}
 	}
@@ -252,10 +252,7 @@ func (r *run) machine(ctx context.Context, first bool) (Machine, bool) {
 			r.mu.Unlock()
 			return m, true
 		case errors.As(err, &failed) && failed.Ending.Outcome != testvm.Infra:
-			r.mu.Lock()
-			r.fate.ended(failed.Ending, true)
-			r.boot.failed(failed.Ending)
-			r.mu.Unlock()
+			r.didNotComeUp(failed.Ending)
 			return nil, true
 		}
 		if ctx.Err() != nil {
@@ -266,6 +263,22 @@ func (r *run) machine(ctx context.Context, first bool) (Machine, bool) {
 	r.fate.infra(err)
 	r.mu.Unlock()
 	return nil, false
+}
+
+// didNotComeUp takes in a guest that ended before it gave a shell.
+func (r *run) didNotComeUp(e testvm.Ending) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if e.Outcome == testvm.OK && r.BootOnly {
+		r.fate.ended(e, true)
+		r.boot.passed(e.Duration)
+		return
+	}
+	if e.Outcome == testvm.OK {
+		e.Outcome, e.Title, e.Reason = testvm.Shutdown, "powered off before a shell", "it powered off before it gave a shell"
+	}
+	r.fate.ended(e, true)
+	r.boot.failed(e)
 }
 
 // sequence runs cases one after another in one machine, and goes on in a new
