@@ -4,7 +4,7 @@
   system = pkgs.makeSystem {
     name = "text";
     inherit kernel;
-    packages = [ pkgs.hello pkgs.sed pkgs.bzip2 pkgs.motd ];
+    packages = [ pkgs.hello pkgs.sed pkgs.bzip2 ];
   };
   cases = [
     { name = "boots to a shell"; run = "echo ready"; expect = "^ready$"; smoke = true; }
