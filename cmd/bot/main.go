@@ -27,7 +27,8 @@ type env struct {
 
 // commands are the subcommands, in the order of the help.
 var commands = []func(*env) *cobra.Command{
-	newDemo(nil),
+	checkCommand,
+	newDemo(checkSubject),
 }
 
 // exitError ends the process with a code; the message, if any, is printed.
