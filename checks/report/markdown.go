@@ -32,7 +32,7 @@ func Markdown(r *checks.Report, opt MarkdownOptions) string {
 		m.left = 1 << 40
 	}
 	m.left -= 400 // for saying what was left out
-	m.must(fmt.Sprintf("## %s %s\n\n%s\n\n", emoji[r.Conclusion], Escape(clip(v.Headline, 2000)), m.about(v)))
+	m.must(fmt.Sprintf("## %s %s\n\n%s\n\n", emoji[r.Conclusion], Escape(clip(Headline(r), 2000)), m.about(v)))
 	m.list("Could not look", r.Errors)
 
 	var bad, calm []row
@@ -222,7 +222,7 @@ func (m *markdown) failures(v view) {
 func (m *markdown) failure(f failure, lines int) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "#### %s %s\n\n", marks[tone(rank(f.Result))], Escape(f.Title))
-	fmt.Fprintf(&b, "%s %s of %s %s: %s → **%s**, %s", f.Kind, Code(clip(Plain(f.Name), 100)), f.Of, Code(clip(Plain(f.Subject), 100)), f.Was, f.Now, word(f.Result))
+	fmt.Fprintf(&b, "%s: %s → **%s**, %s", Escape(f.About()), f.Was, f.Now, word(f.Result))
 	if s := f.Runs(); s != "" {
 		b.WriteString(", " + s)
 	}

@@ -29,7 +29,10 @@ type TerminalOptions struct {
 func Terminal(w io.Writer, r *checks.Report, opt TerminalOptions) error {
 	v := arrange(r)
 	t := newTerminal(w, opt)
-	t.line("%s %s", t.tone(conclusionTone[r.Conclusion], conclusionMark[r.Conclusion]), t.bold(v.Headline))
+	t.line("%s %s", t.tone(conclusionTone[r.Conclusion], conclusionMark[r.Conclusion]), t.bold(v.Answer))
+	if len(v.Besides) > 0 {
+		t.para("  ", strings.Join(v.Besides, "; "))
+	}
 	t.about(v)
 	for _, e := range r.Errors {
 		t.para(t.tone("unknown", "?")+" ", Plain(e))
@@ -222,7 +225,7 @@ func (t *terminal) failure(f failure) {
 	tone := tone(rank(f.Result))
 	t.line("")
 	t.line("%s", t.style(tone).Bold(true).Render(marks[tone]+" "+f.Title))
-	about := fmt.Sprintf("%s %s of %s %s, %s → %s, %s", f.Kind, Plain(f.Name), ofWord(f.Of), Plain(f.Subject), f.Was, f.Now, word(f.Result))
+	about := fmt.Sprintf("%s, %s → %s, %s", f.About(), f.Was, f.Now, word(f.Result))
 	if s := f.Runs(); s != "" {
 		about += ", " + s
 	}

@@ -14,7 +14,9 @@ import (
 // renderer makes them harmless.
 type view struct {
 	*checks.Report
-	Headline string
+	// Answer is the headline's first part, Besides the others.
+	Answer  string
+	Besides []string
 	// Rows are one per package, image and suite, the worst first.
 	Rows []row
 	// Failures are the cases to explain: what blocks first, then what could not
@@ -55,7 +57,7 @@ func (r row) Change() string {
 	}
 	// Some fail on both sides: the numbers say whether they are the same.
 	var was, now, n int
-	for _, cell := range []cell{r.Eval, r.Build, r.Boot, r.Tests} {
+	for _, cell := range r.Cells() {
 		for _, c := range cell.cases {
 			n++
 			if c.Was == checks.Pass {
@@ -235,6 +237,27 @@ type failure struct {
 	Others []checks.Result
 }
 
+// About says which case it is: "build of package sed", `test "lua starts" of
+// suite languages`.
+func (f failure) About() string {
+	of := ofWord(f.Of) + " " + clip(Plain(f.Subject), 100)
+	switch f.Kind {
+	case checks.KindEval:
+		return "evaluation of " + of
+	case checks.KindBuild:
+		return "build of " + of
+	case checks.KindInstall:
+		return "installation of " + of
+	case checks.KindBoot:
+		return "boot of " + of
+	case checks.KindLint:
+		return "rule " + quote(f.Name) + " of " + of
+	}
+	return "test " + quote(f.Name) + " of " + of
+}
+
+func quote(name string) string { return "“" + clip(Plain(name), 100) + "”" }
+
 // AlsoFailing names the others.
 func (f failure) AlsoFailing() string {
 	if len(f.Others) == 0 {
@@ -294,7 +317,8 @@ type group struct {
 
 // arrange makes the view of a report.
 func arrange(r *checks.Report) view {
-	v := view{Report: r, Headline: Headline(r)}
+	v := view{Report: r}
+	v.Answer, v.Besides = headline(r)
 	v.Rows = rows(r)
 	reasons := map[string]int{}
 	same := map[[4]string]int{}
@@ -406,7 +430,7 @@ func (r *row) settle(cause_ string) {
 	r.Cause = cause_
 	worstWas, worstNow := -1, -1
 	remembered, all := "", true
-	for _, cell := range []cell{r.Eval, r.Build, r.Boot, r.Tests} {
+	for _, cell := range r.Cells() {
 		for _, c := range cell.cases {
 			if k := rank(c); k < r.Rank {
 				r.Rank, r.Verdict = k, c.Verdict
@@ -483,3 +507,24 @@ func explained(c checks.Result) string {
 	}
 	return e.What + " " + e.Do
 }
+
+// Cells are the row's four kinds of cases.
+func (r row) Cells() []cell { return []cell{r.Eval, r.Build, r.Boot, r.Tests} }
+
+// Link is the place in the page where the cell's worst failure is explained.
+func (c cell) Link() string {
+	worst := rankFixed
+	var id string
+	for _, r := range c.cases {
+		if k := rank(r); k < worst && k != rankUnseen {
+			worst, id = k, anchor(r.Case)
+		}
+	}
+	return id
+}
+
+// Mark is the failure's symbol, Tone its colour.
+func (f failure) Mark() string { return marks[f.Tone()] }
+
+// Tone is the failure's colour.
+func (f failure) Tone() string { return tone(rank(f.Result)) }

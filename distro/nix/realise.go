@@ -3,115 +3,85 @@ package nix
 import (
 	"bufio"
 	"bytes"
-	"cmp"
 	"context"
-	"errors"
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 	"os/user"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/asterinas/asterbot/internal/proc"
 )
 
-// Build says what to build, and within which bounds.
+// Build says what to build. Derivations are in the store already, written by an
+// Evaluation with Write.
 type Build struct {
-	// Drvs are the store paths of derivations, with the outputs wanted of them.
-	Drvs []Target
-	// Untrusted refuses to build without a sandbox.
-	Untrusted bool
-	// Jobs is how many builds run at once, Cores how many processors each may use;
-	// zero means Nix's own choice for Cores, and one per two processors for Jobs.
-	Jobs, Cores int
-	// Timeout bounds one build, Silence the time in which it prints nothing.
-	Timeout, Silence time.Duration
-	// LogBytes bounds one build's log; zero means 64 MiB.
-	LogBytes int64
-	// LogDir is where logs go, one file per derivation that ran. It is created.
+	Targets []Target
+	// LogDir is where each derivation's log goes, in a file of its own; it is
+	// made. Empty keeps only the last lines.
 	LogDir string
-	// RootDir is where links are put that keep what was built from being
-	// collected as garbage. Empty means nothing is kept.
-	RootDir string
-	// Substituters and PublicKeys are the binary caches that may be read; none
-	// means none.
-	Substituters, PublicKeys []string
-	// Rebuild builds anew what is there already, to see whether it comes out the same.
-	Rebuild bool
+	// Timeout bounds one derivation, Silence the time without output, LogBytes
+	// the log; zero means 2 h, 20 min and 64 MiB.
+	Timeout, Silence time.Duration
+	LogBytes         int64
+	// Jobs is how many derivations build at once; zero leaves it to Nix.
+	Jobs int
+	// Untrusted refuses to build without a sandbox that is known to hold.
+	Untrusted bool
+	// Options are further settings, "name=value".
+	Options []string
+	// Building, if set, is called when a derivation starts to build.
+	Building func(drv string)
 }
 
-// Target is a derivation and the store paths it should produce.
+// Target is a derivation to build.
 type Target struct {
 	Drv     string
 	Outputs []string
 }
 
-// Built is how a derivation fared.
+// BuildKind says how a build ended.
+type BuildKind string
+
+// The ways a build ends.
+const (
+	BuildOK               BuildKind = "ok"
+	BuildFailed           BuildKind = "failed"            // its builder failed
+	BuildTimeout          BuildKind = "timeout"           // it took too long, or was silent too long
+	BuildHashMismatch     BuildKind = "hash-mismatch"     // what it fetched is not what it named
+	BuildNotDeterministic BuildKind = "not-deterministic" // built again it is different
+	BuildDependency       BuildKind = "dependency"        // something it needs was not built
+	BuildInfra            BuildKind = "infra"             // no disk space, no memory, no sandbox, Nix itself
+)
+
+// Built is what came of one Target.
 type Built struct {
 	Drv  string
 	Kind BuildKind
-	// Reason is one sentence; empty where Kind is BuildOK.
-	Reason string
-	// Exit is the builder's exit status, -1 where there was none.
-	Exit int
-	// Log is the file with the whole log; Tail its last lines. Of a failed
-	// dependency they are the dependency's.
-	Log  string
-	Tail []string
-	// Seconds is how long it was built; zero where it was there already, or
-	// fetched.
+	// Message is Nix's own words about it, cleaned.
+	Message string
+	// Of is the derivation that failed, where Kind is BuildDependency: Message, Log
+	// and Tail are its.
+	Of string
+	// Cause is how Of failed.
+	Cause BuildKind
+	// Log is the path of the whole log, Tail its last lines.
+	Log     string
+	Tail    []string
 	Seconds float64
-	// Dependency is the derivation that failed where Kind is
-	// BuildDependency, Cause how.
-	Dependency string
-	Cause      BuildKind
 }
 
-// tailLines is how much of the end of a log a Built holds.
-const tailLines = 40
-
-// Args is the command line of nix-store for a build.
-func (b Build) Args(n *Nix) []string {
-	args := []string{"--realise", "--keep-going", "--log-format", "internal-json", "-v"}
-	if b.Rebuild {
-		args = append(args, "--check")
-	}
-	option := func(name, value string) { args = append(args, "--option", name, value) }
-	for _, o := range n.Options {
-		if name, value, ok := strings.Cut(o, "="); ok {
-			option(name, value)
-		}
-	}
-	option("max-jobs", fmt.Sprint(cmp.Or(b.Jobs, 1)))
-	option("cores", fmt.Sprint(b.Cores))
-	option("timeout", fmt.Sprint(int(cmp.Or(b.Timeout, 2*time.Hour).Seconds())))
-	option("max-silent-time", fmt.Sprint(int(cmp.Or(b.Silence, 20*time.Minute).Seconds())))
-	option("max-build-log-size", fmt.Sprint(cmp.Or(b.LogBytes, 64<<20)))
-	option("substituters", strings.Join(b.Substituters, " "))
-	option("extra-substituters", "")
-	option("trusted-public-keys", strings.Join(b.PublicKeys, " "))
-	option("sandbox", "true")
-	option("sandbox-fallback", fmt.Sprint(!b.Untrusted))
-	option("keep-failed", "false")
-	if _, err := user.LookupGroup("nixbld"); err != nil && os.Geteuid() == 0 {
-		// Debian's package has Nix look for a group that it does not make.
-		option("build-users-group", "")
-	}
-	args = append(args, "--")
-	for _, t := range b.Drvs {
-		args = append(args, t.Drv)
-	}
-	return args
-}
-
-// Realise builds derivations, each whatever becomes of the others, and calls done
-// once for each as it is settled, from one goroutine. The error says that Nix
-// could not be run or was stopped; what was not settled by then never is.
+// Realise builds all targets, each whatever becomes of the others, and calls done
+// once for each, in the order of Targets. The error says that Nix could
+// not be run, or the context's.
 func (n *Nix) Realise(ctx context.Context, b Build, done func(Built)) error {
-	if len(b.Drvs) == 0 {
+	if len(b.Targets) == 0 {
 		return nil
 	}
 	version, err := n.Version(ctx)
@@ -126,318 +96,365 @@ func (n *Nix) Realise(ctx context.Context, b Build, done func(Built)) error {
 			return err
 		}
 	}
-	r := &realisation{n: n, b: b, done: done, builds: map[uint64]*building{}, byDrv: map[string]*building{}, settled: map[string]bool{}}
-	if r.b.LogDir == "" {
-		if r.b.LogDir, err = os.MkdirTemp("", "asterbot-logs-"); err != nil {
-			return err
+	if b.LogDir != "" {
+		if err := os.MkdirAll(b.LogDir, 0o755); err != nil {
+			return fmt.Errorf("keep build logs: %w", err)
 		}
 	}
-	if err := os.MkdirAll(r.b.LogDir, 0o755); err != nil {
-		return err
-	}
-	home, err := os.MkdirTemp("", "asterbot-home-")
+	home, err := os.MkdirTemp("", fmt.Sprintf("asterbot-%d-build-", os.Getpid()))
 	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(home)
-	events, w := io.Pipe()
-	cmd := &proc.Cmd{Path: n.program("nix-store"), Args: r.b.Args(n), Env: n.env(home), Stderr: w, Stdout: io.Discard, Grace: 10 * time.Second}
-	if err := cmd.Start(ctx); err != nil {
 		return fmt.Errorf("build: %w", err)
 	}
-	read := make(chan error, 1)
-	go func() { read <- r.read(ctx, events) }()
-	err = cmd.Wait(ctx)
-	w.Close()
-	if readErr := <-read; readErr != nil && err == nil {
-		err = readErr
+	defer os.RemoveAll(home)
+
+	events := newBuildLog(b)
+	defer events.close()
+	cmd := &proc.Cmd{
+		Path: n.program("nix-store"), Args: n.realiseArgs(b, home), Env: append(n.env(home), "NIX_CONF_DIR="+home),
+		Dir: home, Stdout: io.Discard, Stderr: events, Grace: 5 * time.Second,
 	}
-	for _, running := range r.builds {
-		running.close()
-	}
+	runErr := cmd.Run(ctx)
+	events.finish()
 	if ctx.Err() != nil {
-		return fmt.Errorf("build: %w", ctx.Err())
+		return ctx.Err()
 	}
-	return r.finish(ctx, err)
-}
-
-// building is a derivation under construction.
-type building struct {
-	drv     string
-	began   time.Time
-	seconds float64
-	log     *os.File
-	left    int64
-	path    string
-	tail    []string
-	failure *buildFailure
-}
-
-func (b *building) close() {
-	if b.log != nil {
-		b.log.Close()
-		b.log = nil
+	invalid, err := n.invalid(ctx, b.Targets, home)
+	if err != nil {
+		return fmt.Errorf("build: %w", err)
 	}
+	for _, t := range b.Targets {
+		done(n.built(ctx, t, events, invalid, runErr, home))
+	}
+	return nil
 }
 
-// realisation is one Realise under way.
-type realisation struct {
-	n       *Nix
-	b       Build
-	done    func(Built)
-	builds  map[uint64]*building
-	byDrv   map[string]*building
-	settled map[string]bool
-	// messages are errors that name no derivation.
-	messages []string
-}
-
-// maxLine bounds a line of Nix's log. A build's line may be any length.
-const maxLine = 1 << 20
-
-func (r *realisation) read(ctx context.Context, from io.Reader) error {
-	in := bufio.NewReaderSize(from, 64<<10)
-	var line []byte
-	var long bool
-	for {
-		part, err := in.ReadSlice('\n')
-		if len(line)+len(part) <= maxLine {
-			line = append(line, part...)
-		} else {
-			long = true
-		}
-		if errors.Is(err, bufio.ErrBufferFull) {
-			continue
-		}
-		if len(line) > 0 && !long {
-			if e, ok := parseEvent(bytes.TrimSpace(line)); ok {
-				r.take(ctx, e)
-			}
-		}
-		line, long = line[:0], false
-		if err != nil {
-			if err == io.EOF {
-				return nil
-			}
-			io.Copy(io.Discard, from) // Nix must not block on us
-			return err
+// realiseArgs are the arguments of nix-store. What is settled here comes last: of two
+// settings of a name the last counts.
+func (n *Nix) realiseArgs(b Build, home string) []string {
+	args := []string{
+		"--realise", "--keep-going", "--log-format", "internal-json", "-v",
+		// What was built must not be collected while it is in use.
+		"--indirect", "--add-root", filepath.Join(home, "root"),
+	}
+	option := func(name, value string) { args = append(args, "--option", name, value) }
+	if _, err := user.LookupGroup("nixbld"); err != nil && os.Geteuid() == 0 {
+		// Debian's package has Nix look for a group that it does not make.
+		option("build-users-group", "")
+	}
+	for _, o := range slices.Concat(n.Options, b.Options) {
+		if name, value, ok := strings.Cut(o, "="); ok {
+			option(name, value)
 		}
 	}
-}
-
-func (r *realisation) of(drv string) *building {
-	b := r.byDrv[drv]
-	if b == nil {
-		b = &building{drv: drv}
-		r.byDrv[drv] = b
-	}
-	return b
-}
-
-func (r *realisation) take(ctx context.Context, e event) {
-	switch {
-	case e.start:
-		b := r.of(e.drv)
-		b.began = time.Now()
-		r.builds[e.id] = b
-		b.path = filepath.Join(r.b.LogDir, logName(e.drv))
-		var err error
-		if b.log, err = os.Create(b.path); err != nil {
-			b.path = ""
+	orElse := func(d, otherwise time.Duration) string {
+		if d == 0 {
+			d = otherwise
 		}
-		b.left = cmp.Or(r.b.LogBytes, 64<<20)
-	case e.isLine:
-		if b := r.builds[e.id]; b != nil {
-			b.write(e.line)
-		}
-	case e.failure != nil:
-		b := r.of(e.failure.drv)
-		// The first words are the nearest to what happened.
-		if b.failure == nil {
-			b.failure = e.failure
-		}
-		b.stop()
-	case e.stop:
-		b := r.builds[e.id]
-		if b == nil {
-			return
-		}
-		delete(r.builds, e.id)
-		b.stop()
-		b.close()
-		if t, ok := r.target(b.drv); ok && b.failure == nil && !r.b.Rebuild && r.valid(ctx, t.Outputs) {
-			r.settle(Built{Drv: b.drv, Kind: BuildOK, Exit: 0, Log: b.path, Tail: b.tail, Seconds: b.seconds})
-		}
-	case e.message != "" && len(r.messages) < 20:
-		r.messages = append(r.messages, e.message)
+		return strconv.Itoa(max(1, int(d/time.Second)))
 	}
+	limit := b.LogBytes
+	if limit == 0 {
+		limit = 64 << 20
+	}
+	option("sandbox", "true")
+	option("sandbox-fallback", "false")
+	option("timeout", orElse(b.Timeout, 2*time.Hour))
+	option("max-silent-time", orElse(b.Silence, 20*time.Minute))
+	option("max-build-log-size", strconv.FormatInt(limit, 10))
+	if b.Jobs > 0 {
+		option("max-jobs", strconv.Itoa(b.Jobs))
+	}
+	for _, t := range b.Targets {
+		args = append(args, t.Drv)
+	}
+	return args
 }
 
-func (b *building) stop() {
-	if !b.began.IsZero() && b.seconds == 0 {
-		b.seconds = time.Since(b.began).Seconds()
+// invalid returns which outputs are not in the store.
+func (n *Nix) invalid(ctx context.Context, targets []Target, home string) (map[string]bool, error) {
+	args := []string{"--check-validity", "--print-invalid"}
+	for _, t := range targets {
+		args = append(args, t.Outputs...)
 	}
-}
-
-func (b *building) write(line string) {
-	b.tail = append(b.tail, line)
-	if len(b.tail) > 2*tailLines {
-		b.tail = append([]string(nil), b.tail[len(b.tail)-tailLines:]...)
-	}
-	if n := int64(len(line) + 1); b.log != nil && n <= b.left {
-		b.left -= n
-		io.WriteString(b.log, line+"\n")
-	}
-}
-
-func (b *building) lastLines() []string { return b.tail[max(0, len(b.tail)-tailLines):] }
-
-// logName is a file name for a derivation's log. Store names have no
-// slash.
-func logName(drv string) string {
-	return strings.TrimSuffix(filepath.Base(drv), ".drv") + ".log"
-}
-
-func (r *realisation) target(drv string) (Target, bool) {
-	for _, t := range r.b.Drvs {
-		if t.Drv == drv {
-			return t, true
-		}
-	}
-	return Target{}, false
-}
-
-func (r *realisation) settle(b Built) {
-	if !r.settled[b.Drv] {
-		r.settled[b.Drv] = true
-		r.done(b)
-	}
-}
-
-// valid reports whether all of the store paths are there.
-func (r *realisation) valid(ctx context.Context, paths []string) bool {
-	invalid, err := r.n.invalid(ctx, paths)
-	return err == nil && len(paths) > 0 && len(invalid) == 0
-}
-
-// invalid returns those of the store paths that are not there.
-func (n *Nix) invalid(ctx context.Context, paths []string) ([]string, error) {
-	if len(paths) == 0 {
-		return nil, nil
-	}
-	cmd := &proc.Cmd{Path: n.program("nix-store"), Args: append([]string{"--check-validity", "--print-invalid", "--"}, paths...), Env: n.env(os.TempDir())}
+	cmd := &proc.Cmd{Path: n.program("nix-store"), Args: args, Env: n.env(home), Dir: home}
 	out, err := cmd.Output(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("ask what is built: %w", err)
+		return nil, fmt.Errorf("ask what was built: %w", err)
 	}
-	return strings.Fields(string(out)), nil
-}
-
-// finish settles what the log did not: what was there already, what a failed
-// dependency keeps from being built, and what Nix gave up on.
-func (r *realisation) finish(ctx context.Context, end error) error {
-	var failed []string
-	for drv, b := range r.byDrv {
-		if b.failure != nil && b.failure.kind != BuildDependency {
-			failed = append(failed, drv)
-		}
-	}
-	slices.Sort(failed)
-	var built []string
-	for _, t := range r.b.Drvs {
-		b := r.of(t.Drv)
-		out := Built{Drv: t.Drv, Exit: -1, Log: b.path, Tail: b.lastLines(), Seconds: b.seconds}
-		switch {
-		case r.settled[t.Drv]:
-			built = append(built, t.Outputs...)
-			continue
-		case b.failure != nil && b.failure.kind != BuildDependency:
-			out.Kind, out.Reason, out.Exit = r.explain(b)
-		case (end == nil || !r.b.Rebuild) && r.valid(ctx, t.Outputs):
-			out.Kind, out.Exit = BuildOK, 0
-			built = append(built, t.Outputs...)
-		default:
-			if dep := r.culprit(ctx, t.Drv, failed); dep != nil {
-				kind, reason, exit := r.explain(dep)
-				out.Kind, out.Cause, out.Dependency, out.Exit = BuildDependency, kind, dep.drv, exit
-				out.Reason = fmt.Sprintf("its dependency %s failed: %s", drvName(dep.drv), reason)
-				out.Log, out.Tail = dep.path, dep.lastLines()
-				break
-			}
-			out.Kind = BuildInfra
-			out.Reason = "Nix ended without building it"
-			if len(r.messages) > 0 {
-				out.Reason += ": " + reasonOf(r.messages[0])
-			} else if end != nil {
-				out.Reason += ": " + end.Error()
-			}
-		}
-		r.settle(out)
-	}
-	return r.n.keep(ctx, r.b.RootDir, built)
-}
-
-// explain says how a derivation failed. A fetch that the network failed, and a
-// build that the disk or the memory failed, is not the package's fault.
-func (r *realisation) explain(b *building) (BuildKind, string, int) {
-	kind, reason := b.failure.kind, b.failure.reason
-	end := strings.Join(b.lastLines(), "\n")
-	if kind == BuildFailed {
-		if m := infraWords.FindString(end); m != "" && strings.Contains(strings.ToLower(m), "space left") {
-			kind, reason = BuildInfra, "the disk is full: "+reason
-		} else if m := networkWords.FindString(end); m != "" && r.isFetch(b.drv) {
-			kind, reason = BuildInfra, "the network failed a fetch ("+m+"): "+reason
-		}
-	}
-	return kind, reason, b.failure.exit
-}
-
-// isFetch reports whether a derivation only fetches: its output's hash is fixed.
-func (r *realisation) isFetch(drv string) bool {
-	text, err := os.ReadFile(drv)
-	if err != nil {
-		return false
-	}
-	// Derive([("out","/nix/store/...","sha256","<hash>")],...
-	outputs, _, _ := strings.Cut(string(text), ")]")
-	return strings.HasPrefix(outputs, "Derive([(") && !strings.HasSuffix(outputs, `,""`)
-}
-
-// culprit finds the failed derivation that another one needs.
-func (r *realisation) culprit(ctx context.Context, drv string, failed []string) *building {
-	if len(failed) == 0 {
-		return nil
-	}
-	cmd := &proc.Cmd{Path: r.n.program("nix-store"), Args: []string{"--query", "--requisites", "--", drv}, Env: r.n.env(os.TempDir())}
-	out, err := cmd.Output(ctx)
-	if err != nil {
-		return nil
-	}
-	needs := map[string]bool{}
+	missing := map[string]bool{}
 	for _, p := range strings.Fields(string(out)) {
-		needs[p] = true
+		missing[p] = true
 	}
-	for _, f := range failed {
-		if needs[f] && f != drv {
-			return r.byDrv[f]
-		}
-	}
-	return nil
+	return missing, nil
 }
 
-// keep roots store paths below a folder, so that a garbage collection passes them
-// by for as long as the folder's links exist.
-func (n *Nix) keep(ctx context.Context, dir string, paths []string) error {
-	if dir == "" || len(paths) == 0 {
+// requisites are the derivations that a derivation needs, itself included.
+func (n *Nix) requisites(ctx context.Context, drv, home string) []string {
+	cmd := &proc.Cmd{Path: n.program("nix-store"), Args: []string{"--query", "--requisites", drv}, Env: n.env(home), Dir: home}
+	out, err := cmd.Output(ctx)
+	if err != nil {
 		return nil
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
+	return strings.Fields(string(out))
+}
+
+func (n *Nix) built(ctx context.Context, t Target, events *buildLog, invalid map[string]bool, runErr error, home string) Built {
+	out := Built{Drv: t.Drv, Kind: BuildOK}
+	if own := events.drvs[t.Drv]; own != nil {
+		out.Log, out.Tail, out.Seconds = own.path, own.tail, own.seconds()
 	}
-	args := []string{"--realise", "--add-root", filepath.Join(dir, "result"), "--indirect", "--option", "substituters", "", "--"}
-	cmd := &proc.Cmd{Path: n.program("nix-store"), Args: append(args, paths...), Env: n.env(os.TempDir())}
-	if _, err := cmd.Output(ctx); err != nil {
-		return fmt.Errorf("keep what was built: %w", err)
+	if !slices.ContainsFunc(t.Outputs, func(p string) bool { return invalid[p] }) {
+		return out
 	}
-	return nil
+	if f, ok := events.failures[t.Drv]; ok && f.kind != BuildDependency {
+		out.Kind, out.Message = f.kind, f.message
+		return out
+	}
+	// Its own builder did not fail, so something below it did.
+	for _, drv := range n.requisites(ctx, t.Drv, home) {
+		f, ok := events.failures[drv]
+		if !ok || f.kind == BuildDependency || drv == t.Drv {
+			continue
+		}
+		out.Kind, out.Of, out.Cause, out.Message = BuildDependency, drv, f.kind, f.message
+		if own := events.drvs[drv]; own != nil {
+			out.Log, out.Tail, out.Seconds = own.path, own.tail, own.seconds()
+		}
+		return out
+	}
+	// Nix gave no reason that names it: that is not the package's failure.
+	out.Kind, out.Message = BuildInfra, strings.Join(events.other, "\n")
+	if out.Message == "" && runErr != nil {
+		out.Message = clean(runErr.Error())
+	}
+	if out.Message == "" {
+		out.Message = "Nix neither built it nor said why"
+	}
+	return out
+}
+
+// buildLog reads Nix's events (--log-format internal-json) as they come.
+type buildLog struct {
+	b        Build
+	line     []byte
+	drvs     map[string]*drvLog
+	byID     map[uint64]*drvLog
+	failures map[string]buildFailure
+	other    []string // errors that name no derivation
+}
+
+type buildFailure struct {
+	kind    BuildKind
+	message string
+}
+
+// drvLog is what one derivation printed.
+type drvLog struct {
+	path        string
+	file        *os.File
+	w           *bufio.Writer
+	left        int64
+	tail        []string
+	began, last time.Time
+}
+
+func (d *drvLog) seconds() float64 { return d.last.Sub(d.began).Seconds() }
+
+// tailLines is how many of the last lines of a log are kept for a report.
+const tailLines = 30
+
+func newBuildLog(b Build) *buildLog {
+	return &buildLog{b: b, drvs: map[string]*drvLog{}, byID: map[uint64]*drvLog{}, failures: map[string]buildFailure{}}
+}
+
+// maxEvent bounds one line of Nix's events, in bytes. A builder's line is part
+// of one.
+const maxEvent = 1 << 20
+
+func (l *buildLog) Write(p []byte) (int, error) {
+	for rest := p; len(rest) > 0; {
+		i := bytes.IndexByte(rest, '\n')
+		if i < 0 {
+			if len(l.line) < maxEvent {
+				l.line = append(l.line, rest...)
+			}
+			break
+		}
+		if len(l.line) < maxEvent {
+			l.line = append(l.line, rest[:i]...)
+		}
+		l.event(l.line)
+		l.line = l.line[:0]
+		rest = rest[i+1:]
+	}
+	return len(p), nil
+}
+
+func (l *buildLog) finish() {
+	if len(l.line) > 0 {
+		l.event(l.line)
+		l.line = nil
+	}
+}
+
+// The numbers of Nix's activities and results (libutil/logging.hh).
+const (
+	activityBuild = 105
+	resultLine    = 101
+	resultPost    = 107
+)
+
+type buildEvent struct {
+	Action string            `json:"action"`
+	ID     uint64            `json:"id"`
+	Type   int               `json:"type"`
+	Level  int               `json:"level"`
+	Msg    string            `json:"msg"`
+	Raw    string            `json:"raw_msg"`
+	Fields []json.RawMessage `json:"fields"`
+}
+
+func (l *buildLog) event(line []byte) {
+	text, ok := bytes.CutPrefix(line, []byte("@nix "))
+	if !ok {
+		if s := strings.TrimSpace(clean(string(line))); s != "" && !strings.HasPrefix(s, "warning:") {
+			l.other = append(l.other, s)
+		}
+		return
+	}
+	var e buildEvent
+	if json.Unmarshal(text, &e) != nil {
+		return
+	}
+	field := func(i int) (s string) {
+		if i < len(e.Fields) {
+			_ = json.Unmarshal(e.Fields[i], &s)
+		}
+		return s
+	}
+	switch {
+	case e.Action == "start" && e.Type == activityBuild:
+		if drv := field(0); drv != "" {
+			l.start(e.ID, drv)
+		}
+	case e.Action == "result" && (e.Type == resultLine || e.Type == resultPost):
+		if d := l.byID[e.ID]; d != nil {
+			d.add(field(0))
+		}
+	case e.Action == "msg" && e.Level == 0:
+		text := e.Raw
+		if text == "" {
+			text = e.Msg
+		}
+		l.failure(clean(text))
+	}
+}
+
+func (l *buildLog) start(id uint64, drv string) {
+	d := l.drvs[drv]
+	if d == nil {
+		now := time.Now()
+		d = &drvLog{began: now, last: now, left: l.b.LogBytes}
+		if d.left == 0 {
+			d.left = 64 << 20
+		}
+		if l.b.LogDir != "" {
+			d.path = filepath.Join(l.b.LogDir, logName(drv))
+			if f, err := os.Create(d.path); err == nil {
+				d.file, d.w = f, bufio.NewWriter(f)
+			} else {
+				d.path = ""
+			}
+		}
+		l.drvs[drv] = d
+		if l.b.Building != nil {
+			l.b.Building(drv)
+		}
+	}
+	l.byID[id] = d
+}
+
+// logName makes a file name of a derivation: its name first, for people, and enough
+// of its hash to tell two of a name apart.
+func logName(drv string) string {
+	hash, name, _ := strings.Cut(strings.TrimSuffix(filepath.Base(drv), ".drv"), "-")
+	return fmt.Sprintf("%s-%.8s.log", name, hash)
+}
+
+func (d *drvLog) add(line string) {
+	d.last = time.Now()
+	shown := clean(line)
+	if len(shown) > 2000 {
+		shown = strings.ToValidUTF8(shown[:2000], "") + " ..."
+	}
+	d.tail = append(d.tail, shown)
+	if len(d.tail) > tailLines {
+		d.tail = slices.Delete(d.tail, 0, len(d.tail)-tailLines)
+	}
+	if d.w == nil || d.left <= 0 {
+		return
+	}
+	d.left -= int64(len(line)) + 1
+	_, _ = d.w.WriteString(line) // a log that cannot be written is lost, the build is not
+	_ = d.w.WriteByte('\n')
+	if d.left <= 0 {
+		_, _ = d.w.WriteString("... the rest was dropped: the log reached its bound\n")
+	}
+}
+
+func (l *buildLog) close() {
+	for _, d := range l.drvs {
+		if d.file != nil {
+			_ = d.w.Flush()
+			_ = d.file.Close()
+		}
+	}
+}
+
+var (
+	drvInMessage  = regexp.MustCompile(`/[^\s'"!]+\.drv`)
+	infraMessages = regexp.MustCompile(`(?i)no space left on device|cannot allocate memory|out of memory|while setting up the build environment|` +
+		`unable to (fork|start|make)|cloning builder process|sandbox|disk i/o error|database is locked|build user|getting status of|cannot connect to`)
+)
+
+// failure files an error of Nix under the derivation it is about.
+func (l *buildLog) failure(text string) {
+	text = strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(text), "error:"))
+	kind := BuildKind("")
+	switch {
+	case strings.Contains(text, "hash mismatch in fixed-output derivation"):
+		kind = BuildHashMismatch
+	case strings.Contains(text, "may not be deterministic"):
+		kind = BuildNotDeterministic
+	case strings.Contains(text, "timed out after"):
+		kind = BuildTimeout
+	case strings.Contains(text, "dependencies of derivation"), strings.Contains(text, "dependency failed"), strings.Contains(text, "dependencies failed"):
+		kind = BuildDependency
+	case infraMessages.MatchString(text):
+		kind = BuildInfra
+	case strings.Contains(text, "failed with exit code"), strings.Contains(text, "failed due to signal"), strings.Contains(text, "failed to produce output"),
+		strings.Contains(text, "wrote more than"), strings.Contains(text, "is not allowed to refer to"), strings.Contains(text, "log output"):
+		kind = BuildFailed
+	}
+	drv := drvInMessage.FindString(text)
+	if kind == "" || drv == "" {
+		if !strings.HasPrefix(text, "build of ") && text != "" {
+			l.other = append(l.other, text)
+		}
+		return
+	}
+	if kind == BuildFailed && l.ranOutOfDisk(drv) {
+		kind = BuildInfra
+		text = "no space left on the disk: " + text
+	}
+	if old, ok := l.failures[drv]; !ok || old.kind == BuildDependency {
+		l.failures[drv] = buildFailure{kind, text}
+	}
+}
+
+// ranOutOfDisk reports whether the end of a builder's log says that the disk is
+// full: the builder fails, but not by its own fault.
+func (l *buildLog) ranOutOfDisk(drv string) bool {
+	d := l.drvs[drv]
+	return d != nil && slices.ContainsFunc(d.tail, func(s string) bool { return strings.Contains(s, "No space left on device") })
 }

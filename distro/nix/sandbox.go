@@ -68,10 +68,12 @@ func (n *Nix) ProbeSandbox(ctx context.Context) error {
 	if err := os.WriteFile(filepath.Join(tools, "busybox"), program, 0o755); err != nil {
 		return err
 	}
-	b := Build{Untrusted: true}
-	args := []string{filepath.Join(dir, "probe.nix"), "--no-out-link", "--argstr", "shell", tools, "--argstr", "witness", witness, "--argstr", "nonce", hex.EncodeToString(nonce)}
-	for i, all := 0, b.Args(n); i+2 < len(all); i++ {
-		if all[i] == "--option" {
+	args := []string{
+		filepath.Join(dir, "probe.nix"), "--no-out-link", "--argstr", "shell", tools, "--argstr", "witness", witness, "--argstr", "nonce", hex.EncodeToString(nonce),
+		"--option", "timeout", "60", "--option", "substituters", "",
+	}
+	for i, all := 0, n.realiseArgs(Build{}, dir); i+2 < len(all); i++ {
+		if all[i] == "--option" && (strings.HasPrefix(all[i+1], "sandbox") || all[i+1] == "build-users-group") {
 			args = append(args, all[i:i+3]...)
 		}
 	}

@@ -101,14 +101,3 @@ func NixOptions(dir string) []string {
 		"--option", "build-users-group", "",
 	}
 }
-
-// Cache returns the folder the set-up fills: $ASTERBOT_CACHE, else asterbot in the user's cache folder.
-func Cache(getenv func(string) string) string {
-	if dir := getenv("ASTERBOT_CACHE"); dir != "" {
-		return dir
-	}
-	if dir := getenv("XDG_CACHE_HOME"); dir != "" {
-		return filepath.Join(dir, "asterbot")
-	}
-	return filepath.Join(getenv("HOME"), ".cache", "asterbot")
-}

@@ -226,7 +226,7 @@ tree() {
   local file
   dpkg -L "$1" | while read -r file; do
     [[ -d $file && ! -L $file ]] || echo ".$file"
-  done | grep -vE '^\./usr/(share/(doc|man|info|locale|lintian|bug|gcc|gdb|menu|bash-completion|zoneinfo|perl)|lib/(debug|x86_64-linux-gnu/gconv))|/lto1$|/cc1plus$' >"$work/list" || true
+  done | grep -vE '^\./usr/(share/(doc|man|info|locale|lintian|bug|gcc|gdb|menu|bash-completion|zoneinfo|perl)|lib/debug)|/lto1$|/cc1plus$' >"$work/list" || true
   tar -C / -c --no-recursion --ignore-failed-read -T "$work/list" --transform='flags=r;s,^\./\(bin\|sbin\|lib\|lib64\)/,./usr/\1/,' 2>/dev/null | tar -C "$2" -x --no-same-owner --no-same-permissions
   chmod -R u+rwX,go+rX "$2"
 }

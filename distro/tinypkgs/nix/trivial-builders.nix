@@ -99,7 +99,7 @@ rec {
     }:
     runCommand name { inherit paths meta; } ''
       mkdir -p "$out"
-      for p in $paths; do cp -rs --no-preserve=mode "$p/." "$out/"; done
+      for p in $paths; do cp -rsf --no-preserve=mode "$p/." "$out/"; done
       ${postBuild}
     '';
 

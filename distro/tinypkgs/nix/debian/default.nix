@@ -72,8 +72,8 @@ let
     packages = closure [ "libc6" "libcrypt1" "libgcc-s1" ];
   };
 
-  # fromDebian { package; programs; libraries ? []; files ? []; }: some programs of an installed
-  # Debian package with the libraries they load, small enough for a guest.
+  # fromDebian { package; programs; files ? []; }: some programs of an installed Debian package, or of a list of them
+  # under a name, with the libraries they load: small enough for a guest.
   fromDebian =
     {
       package,
@@ -84,7 +84,7 @@ let
     build {
       name = name;
       script = ./programs.sh;
-      packages = closure [ package ];
+      packages = closure (lib.toList package);
       inherit glibc programs files;
     };
 

@@ -1,10 +1,7 @@
 # What an installer needs to partition a disk and to make file systems on it.
-{ fromDebian, symlinkJoin }:
-symlinkJoin {
+{ fromDebian }:
+fromDebian {
   name = "disktools";
-  paths = [
-    (fromDebian { package = "fdisk"; programs = [ "sfdisk" ]; })
-    (fromDebian { package = "e2fsprogs"; programs = [ "mke2fs" ]; files = [ "etc/mke2fs.conf" ]; })
-    (fromDebian { package = "dosfstools"; programs = [ "mkfs.fat" ]; })
-  ];
+  package = [ "fdisk" "e2fsprogs" "dosfstools" ];
+  programs = [ "sfdisk" "mke2fs" "mkfs.fat" ];
 }
