@@ -242,7 +242,9 @@ func OpenSystem(dir string, profile testvm.Profile) (testvm.Machine, error) {
 // WithInit returns a kernel's parameters, with init named where the kernel does
 // not look for it itself: Linux finds /init in an initramfs, Asterinas is told.
 func WithInit(p testvm.Profile, k testvm.Kernel) []string {
-	told := func(param string) bool { return strings.HasPrefix(param, "init=") || strings.HasPrefix(param, "rdinit=") }
+	told := func(param string) bool {
+		return strings.HasPrefix(param, "init=") || strings.HasPrefix(param, "rdinit=")
+	}
 	if p.Name != testvm.Asterinas.Name || k.Initrd == "" || slices.ContainsFunc(k.Params, told) {
 		return k.Params
 	}

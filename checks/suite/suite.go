@@ -520,7 +520,6 @@ func count(tries []checks.Outcome) checks.Outcome {
 	return o
 }
 
-
 func firstLine(s string) string {
 	line, _, _ := strings.Cut(strings.TrimSpace(s), "\n")
 	return line
