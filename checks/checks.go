@@ -25,9 +25,12 @@ const (
 	KindLint    Kind = "lint"    // the distribution's own rules hold
 )
 
-// Case is one thing that holds or does not. Its identity is all three fields.
+// Case is one thing that holds or does not. Its identity is all of its fields.
 type Case struct {
 	Kind Kind `json:"kind"`
+	// Of tells what Subject is: a package, an image, a suite, the kernel. They
+	// may share names.
+	Of distro.Kind `json:"of,omitempty"`
 	// Subject is the attribute it is about: a package, an image, a suite.
 	Subject string `json:"subject"`
 	// Name tells the cases of one kind and subject apart. It is the test's
@@ -87,6 +90,9 @@ type Outcome struct {
 	Remembered *time.Time `json:"remembered,omitempty"`
 	// Infra marks a failure of our surroundings; Status is Error then.
 	Infra bool `json:"infra,omitempty"`
+	// TimedOut marks an outcome that time had a part in: a deadline or a
+	// silence that the host measured. It is never remembered.
+	TimedOut bool `json:"timed_out,omitempty"`
 }
 
 // Frame is one entry of a stack trace, innermost first.
@@ -125,8 +131,6 @@ const (
 // Result is a judged case, as report.json and results.json have it.
 type Result struct {
 	Case
-	// Of tells what Subject is.
-	Of distro.Kind `json:"of,omitempty"`
 	// Package is the package a test is about.
 	Package string `json:"package,omitempty"`
 	// Was is the status at base, Now at head, Control on the control kernel
@@ -278,6 +282,10 @@ type SuitePlan struct {
 	Causes  []distro.Cause  `json:"causes,omitempty"`
 	Via     []string        `json:"via,omitempty"`
 	Failure *distro.Failure `json:"failure,omitempty"`
+	// Command marks a suite that runs through a configured command: which cases
+	// it has shows only when it runs. The plan has the one case that it
+	// runs at all (kind boot, name "runs").
+	Command bool `json:"command,omitempty"`
 }
 
 // KernelPlan says what the change does to the kernel under test.
@@ -294,9 +302,8 @@ type KernelPlan struct {
 // PlannedCase is a case to settle, and why.
 type PlannedCase struct {
 	Case
-	Of      distro.Kind `json:"of"`
-	Package string      `json:"package,omitempty"`
-	Why     string      `json:"why"`
+	Package string `json:"package,omitempty"`
+	Why     string `json:"why"`
 	// Tier is 0 for what must be answered first; higher runs later or only on
 	// demand.
 	Tier int `json:"tier,omitempty"`

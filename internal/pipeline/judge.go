@@ -1,0 +1,173 @@
+package pipeline
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/asterinas/asterbot/checks"
+	"github.com/asterinas/asterbot/distro"
+)
+
+// judge turns what was settled into one result per planned case.
+func (r *run) judge(ctx context.Context) []checks.Result {
+	diffs := map[Ref]distro.AttrDiff{}
+	for _, d := range r.plan.Packages {
+		diffs[Ref{distro.KindPackage, d.Attr}] = d
+	}
+	for _, d := range r.plan.Images {
+		diffs[Ref{distro.KindImage, d.Attr}] = d
+	}
+	for _, s := range r.plan.Suites {
+		diffs[Ref{distro.KindSuite, s.Name}] = distro.AttrDiff{Attr: s.Name, Status: s.Status, Root: s.Root, Causes: s.Causes, Via: s.Via}
+	}
+	out := make([]checks.Result, 0, len(r.plan.Cases))
+	found := r.found()
+	for i, p := range slices.Concat(r.plan.Cases, found) {
+		// A test that a command did not report on one side is not there on
+		// that side, provided that the command ran.
+		unseen := checks.Outcome{Status: checks.Unknown}
+		if i >= len(r.plan.Cases) {
+			unseen.Status = checks.Absent
+		}
+		head, ok := r.get(Head, p.Case)
+		if !ok {
+			head = notSettled(ctx, nil, string(p.Kind))
+			if ran, ok := r.get(Head, commandCase(p.Subject)); ok && ran.Status == checks.Pass {
+				head = unseen
+			}
+		}
+		base, ok := r.get(Base, p.Case)
+		if !ok {
+			base = checks.Outcome{Status: checks.Unknown}
+			if ran, ok := r.get(Base, commandCase(p.Subject)); ok && ran.Status == checks.Pass {
+				base = unseen
+			}
+		}
+		res := result(p, base, head)
+		if c, ok := r.get(Control, p.Case); ok {
+			res.Control = c.Status
+		}
+		res.Blame = r.blame(p, head)
+		if d, ok := diffs[Ref{p.Of, p.Subject}]; ok && res.Verdict != checks.Passing {
+			res.Causes, res.Via = d.Causes, d.Via
+		}
+		if r.Repro != nil && (res.Now == checks.Fail || res.Now == checks.Error) {
+			var system string
+			if a, missing := r.attr(Head, p.Of, p.Subject); missing == nil {
+				system = output(a)
+			}
+			res.Repro = r.Repro(&res, system)
+		}
+		out = append(out, res)
+	}
+	return out
+}
+
+// result puts two outcomes of a case together.
+func result(p checks.PlannedCase, base, head checks.Outcome) checks.Result {
+	shown := head
+	if head.Status == checks.Absent {
+		shown = checks.Outcome{Status: checks.Absent, Reason: "no longer there", Stage: head.Stage}
+	}
+	was := base.Status
+	if was == checks.Error {
+		was = checks.Unknown
+	}
+	res := checks.Result{
+		Case: p.Case, Package: p.Package,
+		Was: was, Now: head.Status,
+		Verdict: checks.Judge(sideOf(base), sideOf(head)),
+		Stage:   shown.Stage, Reason: shown.Reason, Title: shown.Title,
+		Attempts: head.Attempts, Passes: head.Passes,
+		WasAttempts: base.Attempts, WasPasses: base.Passes,
+		Log: shown.Log, Seconds: shown.Seconds, Exit: shown.Exit,
+		Tail: shown.Tail, Likely: shown.Likely, Kernel: shown.Kernel,
+		Machine: shown.Machine, Trace: shown.Trace, Image: shown.Image,
+	}
+	if head.Remembered != nil {
+		res.Remembered = head.Remembered.UTC().Format(time.RFC3339)
+	}
+	if base.Status == checks.Error && head.Status == checks.Fail {
+		res.Reason += fmt.Sprintf(" (base is not known: %s)", base.Reason)
+	}
+	return res
+}
+
+func sideOf(o checks.Outcome) checks.Side {
+	return checks.Side{Status: o.Status, Attempts: o.Attempts, Passes: o.Passes}
+}
+
+// blame says whose a failure is. What does not run in a machine has no kernel
+// under it but the builder's: a build or an evaluation that fails is the package's.
+func (r *run) blame(p checks.PlannedCase, head checks.Outcome) checks.Blame {
+	switch p.Kind {
+	case checks.KindBoot, checks.KindTest:
+		control, ok := r.get(Control, p.Case)
+		if !ok {
+			control = checks.Outcome{Status: checks.Unknown}
+		}
+		ready := r.controlReady(p.Of, p.Subject)
+		if p.Kind == checks.KindBoot {
+			// The boot is itself the question.
+			ready = ok
+		}
+		return checks.Decide(head, control, ready)
+	case checks.KindInstall:
+		// The installer runs on its own kernel, never on the one under test.
+		if head.Status == checks.Fail {
+			return checks.BlamePackage
+		}
+	default:
+		if head.Status == checks.Fail {
+			return checks.BlamePackage
+		}
+	}
+	if head.Status == checks.Error && head.Infra {
+		return checks.BlameInfra
+	}
+	if head.Status == checks.Error {
+		return checks.BlameUnknown
+	}
+	return checks.BlameNone
+}
+
+// explainLikely keeps of each failing case the kernel's lines that no passing
+// case of the same machine logged, at most three: the likely causes.
+func explainLikely(cases []checks.Result) {
+	common := map[string]bool{}
+	seen := func(machine, line string) string { return machine + "\x00" + line }
+	uses := map[string]int{}
+	for _, c := range cases {
+		for _, line := range c.Kernel {
+			if c.Now == checks.Pass {
+				common[seen(c.Machine, line)] = true
+			}
+			uses[line]++
+		}
+	}
+	for i := range cases {
+		c := &cases[i]
+		if c.Now != checks.Fail || len(c.Likely) > 0 {
+			continue
+		}
+		for _, line := range c.Kernel {
+			if !common[seen(c.Machine, line)] {
+				c.Likely = append(c.Likely, line)
+			}
+		}
+		// The rarer a line is, the more it says.
+		slices.SortStableFunc(c.Likely, func(a, b string) int { return cmp.Compare(uses[a], uses[b]) })
+		c.Likely = c.Likely[:min(3, len(c.Likely))]
+	}
+}
+
+// sortedCases are the cases of outcomes in a fixed order.
+func sortedCases(m map[checks.Case]checks.Outcome) []checks.Case {
+	return slices.SortedFunc(maps.Keys(m), func(a, b checks.Case) int {
+		return cmp.Or(cmp.Compare(a.Subject, b.Subject), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name))
+	})
+}
