@@ -29,6 +29,7 @@ type env struct {
 var commands = []func(*env) *cobra.Command{
 	checkCommand,
 	newDemo(checkSubject),
+	vmCommand,
 }
 
 // exitError ends the process with a code; the message, if any, is printed.
