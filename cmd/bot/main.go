@@ -28,8 +28,12 @@ type env struct {
 // commands are the subcommands, in the order of the help.
 var commands = []func(*env) *cobra.Command{
 	checkCommand,
+	buildCommand,
+	bootCommand,
+	reportCommand,
 	newDemo(checkSubject),
 	vmCommand,
+	actionCommand,
 }
 
 // exitError ends the process with a code; the message, if any, is printed.
