@@ -28,7 +28,8 @@ type env struct {
 // commands are the subcommands, in the order of the help.
 var commands = []func(*env) *cobra.Command{
 	checkCommand,
-	newDemo(checkSubject),
+	demoCommand,
+	doctorCommand,
 	vmCommand,
 }
 
