@@ -27,7 +27,9 @@ type env struct {
 
 // commands are the subcommands, in the order of the help.
 var commands = []func(*env) *cobra.Command{
+	checkCommand,
 	vmCommand,
+	newDemo(checkSubject),
 }
 
 // exitError ends the process with a code; the message, if any, is printed.
