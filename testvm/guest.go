@@ -37,15 +37,16 @@ type Guest struct {
 	exited chan struct{}  // closed when QEMU has ended
 	done   chan struct{}  // closed when the ending is known
 
-	mu       sync.Mutex
-	dog      watchdog
-	facts    facts
-	session  *Session
-	last     time.Duration // when a console last said something
-	evidence []Evidence
-	shot     []byte
-	notes    []string
-	draining bool
+	mu        sync.Mutex
+	dog       watchdog
+	facts     facts
+	session   *Session
+	last      time.Duration // when a console last said something
+	evidence  []Evidence
+	shot      []byte
+	notes     []string
+	draining  bool
+	migration chan<- string // who waits for the end of a migration
 
 	reservation *Reservation
 	ending      Ending
@@ -285,7 +286,7 @@ func (g *Guest) since() time.Duration { return time.Since(g.start) }
 // begin lets the guest run.
 func (g *Guest) begin(ctx context.Context) error {
 	if s := g.Machine.restore; s != nil {
-		if err := s.load(ctx, g.QMP); err != nil {
+		if err := s.load(ctx, g); err != nil {
 			return err
 		}
 	}
@@ -372,12 +373,11 @@ func (g *Guest) watchEvents() {
 	for e := range g.QMP.events {
 		var data struct {
 			Reason string `json:"reason"`
+			Status string `json:"status"`
 			Guest  bool   `json:"guest"`
-			Node   string `json:"node-name"`
 			Device string `json:"device"`
 			Op     string `json:"operation"`
 			Full   bool   `json:"nospace"`
-			Why    string `json:"reason-text"`
 		}
 		_ = json.Unmarshal(e.Data, &data) // what is missing stays empty
 		g.mu.Lock()
@@ -388,6 +388,13 @@ func (g *Guest) watchEvents() {
 			if data.Guest {
 				g.dog.resets++
 				g.facts.resets++
+			}
+		case "MIGRATION":
+			if g.migration != nil {
+				select {
+				case g.migration <- data.Status:
+				default:
+				}
 			}
 		case "GUEST_PANICKED":
 			g.facts.shutdown = "guest-panic"

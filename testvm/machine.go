@@ -60,6 +60,8 @@ type Machine struct {
 	// ram is the memory of a snapshot; share says who may write to it.
 	ram      *File
 	ramShare bool
+	// varsOverlay puts an overlay over Vars.
+	varsOverlay bool
 	// restore is the snapshot a fork continues.
 	restore *Snapshot
 }
@@ -175,7 +177,7 @@ func (m Machine) devices() []device {
 	if m.Firmware == UEFI {
 		vars := Disk{File: File{Path: ovmfVars()}}
 		if m.Vars != nil {
-			vars = Disk{File: *m.Vars, Write: true}
+			vars = Disk{File: *m.Vars, Write: !m.varsOverlay}
 		}
 		devices = append(devices, ovmf{ovmfCode(), vars})
 	}

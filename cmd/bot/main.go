@@ -26,7 +26,10 @@ type env struct {
 }
 
 // commands are the subcommands, in the order of the help.
-var commands = []func(*env) *cobra.Command{}
+var commands = []func(*env) *cobra.Command{
+	checkCommand,
+	newDemo(checkSubject),
+}
 
 // exitError ends the process with a code; the message, if any, is printed.
 type exitError struct {

@@ -268,10 +268,7 @@ in
           );
           pick = i: if failing ? ${elemAt names.${kind} i} then null else answer true kind i;
         in
-        {
-          names = names.${kind};
-          attrs = builtins.genList pick (length names.${kind});
-        };
+        builtins.genList pick (length names.${kind});
     in
     toJSON {
       package = of "package";

@@ -10,13 +10,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/asterinas/asterbot/distro"
 	"github.com/asterinas/asterbot/internal/proc"
@@ -62,7 +61,11 @@ type Evaluation struct {
 	OwnKernel bool
 	// Only are the attributes wanted; nil means all.
 	Only []Ref
-	// Write puts derivations into the real store, for building.
+	// Drvs is where derivations go. It is needed but with Write.
+	Drvs *Drvs
+	// Workers is how many processes may evaluate at once; zero means one.
+	Workers int
+	// Write puts derivations into the real store instead, for building.
 	Write bool
 	// MayImport says which attributes may build while they are evaluated. It is for
 	// trusted code only, and needs Write.
@@ -95,10 +98,6 @@ func (l Limits) orDefault() Limits {
 // Side is what came of an Evaluation.
 type Side struct {
 	Set *distro.Set
-	// Drvs are the texts of the derivations of what was evaluated, and of all they
-	// are built from, by store path. They are missing with Write, and for
-	// what was evaluated without precautions (see Evaluation.Failing).
-	Drvs map[string][]byte
 	// PeakMiB is the most memory that a Nix process had.
 	PeakMiB int
 	Seconds float64
@@ -117,17 +116,11 @@ type evaluator struct {
 	n     *Nix
 	e     Evaluation
 	dir   string
-	store *evalStore
-	// imports marks a session that may import from derivations.
-	imports bool
-	cpu     int
-	s       *session
-	side    *Side
-	names   map[distro.Kind][]string
-}
+	names map[distro.Kind][]string
 
-// nextCPU spreads evaluations over processors.
-var nextCPU atomic.Int64
+	mu   sync.Mutex
+	side *Side
+}
 
 // Evaluate evaluates an entry. The error says that it could not be done at all;
 // what is wrong with the repository is in the Set.
@@ -143,19 +136,17 @@ func (n *Nix) Evaluate(ctx context.Context, e Evaluation) (*Side, error) {
 	if err := v.run(ctx); err != nil {
 		return nil, fmt.Errorf("evaluate: %w", err)
 	}
-	v.notePeak()
-	if v.store != nil {
-		v.side.Drvs = v.store.derivations()
-	}
 	v.side.Seconds = time.Since(began).Seconds()
 	return v.side, nil
 }
 
-// newEvaluator sets up the folder of an evaluation and its store. The function
-// removes all of it.
+// newEvaluator sets up the folder of an evaluation. The function removes it.
 func (n *Nix) newEvaluator(ctx context.Context, e Evaluation) (*evaluator, func(), error) {
 	if _, err := n.Version(ctx); err != nil {
 		return nil, nil, err
+	}
+	if !e.Write && e.Drvs == nil {
+		return nil, nil, errors.New("an evaluation needs a place for derivations")
 	}
 	e.Limits = e.Limits.orDefault()
 	e.System = cmp.Or(e.System, "x86_64-linux")
@@ -176,26 +167,15 @@ func (n *Nix) newEvaluator(ctx context.Context, e Evaluation) (*evaluator, func(
 	if err != nil {
 		return nil, nil, err
 	}
+	done := func() { os.RemoveAll(dir) }
 	if dir, err = filepath.EvalSymlinks(dir); err != nil {
-		return nil, nil, err
-	}
-	v := &evaluator{n: n, e: e, dir: dir, side: &Side{Set: &distro.Set{}}, names: map[distro.Kind][]string{}, cpu: pickCPU()}
-	done := func() {
-		v.endSession(ctx)
-		if v.store != nil {
-			v.store.Close()
-		}
-		os.RemoveAll(dir)
-	}
-	if err := v.prepare(); err != nil {
 		done()
 		return nil, nil, err
 	}
-	if !e.Write {
-		if v.store, err = newEvalStore(dir, n.storeDir, int64(e.Limits.Memory)/4, v.cpu); err != nil {
-			done()
-			return nil, nil, err
-		}
+	v := &evaluator{n: n, e: e, dir: dir, side: &Side{Set: &distro.Set{}}, names: map[distro.Kind][]string{}}
+	if err := v.prepare(); err != nil {
+		done()
+		return nil, nil, err
 	}
 	return v, done, nil
 }
@@ -233,33 +213,13 @@ func (v *evaluator) prepare() error {
 	return nil
 }
 
-// pickCPU picks a processor that this process may use; -1 where there is no
-// choice. An evaluation and its store talk 15,000 times about a middling package set;
-// on one processor that costs a third of what it costs on two.
-func pickCPU() int {
-	var set unix.CPUSet
-	if runtime.NumCPU() < 2 || unix.SchedGetaffinity(0, &set) != nil {
-		return -1
-	}
-	skip := int(nextCPU.Add(1)) % set.Count()
-	for cpu := range len(set) * 64 {
-		if set.IsSet(cpu) {
-			if skip == 0 {
-				return cpu
-			}
-			skip--
-		}
-	}
-	return -1
-}
-
 // options are the settings of every evaluation. The last of two settings of a name
 // counts, and these come last.
-func (v *evaluator) options() []string {
+func (v *evaluator) options(imports bool) []string {
 	args := []string{}
 	for _, o := range [][2]string{
 		{"restrict-eval", "true"},
-		{"allow-import-from-derivation", fmt.Sprint(v.imports)},
+		{"allow-import-from-derivation", fmt.Sprint(imports)},
 		{"allowed-uris", ""},
 		{"substitute", "false"},
 		{"builders", ""},
@@ -284,113 +244,60 @@ func (v *evaluator) options() []string {
 }
 
 func (v *evaluator) env() []string {
-	return append(v.n.env(filepath.Join(v.dir, "home")), "NIX_CONF_DIR="+filepath.Join(v.dir, "etc"), "NIX_PATH=")
-}
-
-// repl is the command of a session.
-func (v *evaluator) repl() *proc.Cmd {
-	args := []string{"--extra-experimental-features", "nix-command"}
-	if v.store != nil && !v.imports {
-		args = append(args, "--store", "unix://"+v.store.socket)
+	env := append(v.n.env(filepath.Join(v.dir, "home")), "NIX_PATH=")
+	if v.e.Write {
+		return env
 	}
-	args = append(append(args, "repl"), v.options()...)
-	return &proc.Cmd{
-		Path: v.n.program("nix"), Args: args, Env: v.env(), Dir: v.dir, Grace: -1,
-		MemoryBytes: v.e.Limits.Memory,
-	}
-}
-
-// open starts a session, if there is none.
-func (v *evaluator) open(ctx context.Context) error {
-	if v.s != nil {
-		return nil
-	}
-	s, err := startSession(ctx, v.repl(), v.e.Limits.Output)
-	if err != nil {
-		return err
-	}
-	if v.cpu >= 0 && v.store != nil {
-		pin(s.cmd.Pid(), v.cpu)
-	}
-	v.s = s
-	return s.tell("asterbot = import " + filepath.Join(v.dir, "ask", "eval.nix"))
-}
-
-func pin(pid, cpu int) {
-	var set unix.CPUSet
-	set.Set(cpu)
-	_ = unix.SchedSetaffinity(pid, &set) // slower without, not wrong
-}
-
-func (v *evaluator) endSession(ctx context.Context) {
-	if v.s != nil {
-		v.notePeak()
-		v.s.close(ctx)
-		v.s = nil
-	}
-}
-
-func (v *evaluator) notePeak() {
-	if v.s != nil {
-		v.side.PeakMiB = max(v.side.PeakMiB, v.s.peak())
-	}
-}
-
-// ask asks one question, whatever becomes of the session. Exactly one of value
-// and failure is set where err is nil.
-func (v *evaluator) ask(ctx context.Context, expr string) (value string, failure *distro.Failure, err error) {
-	if err := v.open(ctx); err != nil {
-		return "", nil, err
-	}
-	first := v.s.asked == 0
-	value, text, err := v.s.ask(ctx, expr, v.e.Limits.Attr)
-	var died *diedError
-	switch {
-	case errors.As(err, &died):
-		v.endSession(ctx)
-		v.side.Restarts++
-		f := died.failure(v.e.Root)
-		if f.Reason == distro.FailMemory && !first {
-			// What came before may have filled the memory: it gets a session of
-			// its own.
-			return v.ask(ctx, expr)
-		}
-		return "", f, nil
-	case err != nil:
-		return "", nil, err
-	case value == "":
-		return "", newFailure(text, v.e.Root), nil
-	}
-	return value, nil, nil
+	return append(env, "NIX_CONF_DIR="+filepath.Join(v.dir, "etc"), "TMPDIR="+v.e.Drvs.Dir)
 }
 
 // kinds are the kinds of attributes, in the order of a Set.
 var kinds = []distro.Kind{distro.KindImage, distro.KindKernel, distro.KindPackage, distro.KindSuite}
 
 func (v *evaluator) run(ctx context.Context) error {
-	done := map[Ref]bool{}
-	if len(v.e.Failing) > 0 && v.e.Only == nil && !v.e.Write {
-		if err := v.atOnce(ctx, done); err != nil {
+	first := &worker{evaluator: v}
+	defer first.end(ctx)
+	for _, kind := range kinds {
+		if err := first.list(ctx, kind); err != nil {
 			return err
 		}
 	}
-	for _, kind := range kinds {
-		if err := v.list(ctx, kind); err != nil {
-			return err
+	var precautions, trusted []task
+	known := map[Ref]bool{}
+	for _, r := range v.e.Failing {
+		known[r] = true
+	}
+	var wanted map[Ref]bool
+	if v.e.Only != nil {
+		wanted = map[Ref]bool{}
+		for _, r := range v.e.Only {
+			wanted[r] = true
 		}
 	}
 	for _, kind := range kinds {
 		for i, name := range v.names[kind] {
-			ref := Ref{kind, name}
-			if done[ref] || v.e.Only != nil && !slices.Contains(v.e.Only, ref) {
-				continue
+			t := task{Ref{kind, name}, i}
+			switch {
+			case wanted != nil && !wanted[t.Ref]:
+			case len(known) > 0 && !known[t.Ref] && wanted == nil && !v.e.Write:
+				trusted = append(trusted, t)
+			default:
+				precautions = append(precautions, t)
 			}
-			a, err := v.attr(ctx, ref, i)
-			if err != nil {
-				return err
-			}
-			v.side.Set.Attrs = append(v.side.Set.Attrs, a)
 		}
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	if len(trusted) > 0 {
+		group.Go(func() error {
+			if v.atOnce(ctx, trusted) {
+				return nil
+			}
+			return v.each(ctx, &worker{evaluator: v}, trusted)
+		})
+	}
+	group.Go(func() error { return v.each(ctx, first, precautions) })
+	if err := group.Wait(); err != nil {
+		return err
 	}
 	slices.SortFunc(v.side.Set.Attrs, func(a, b distro.Attr) int {
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name))
@@ -398,13 +305,128 @@ func (v *evaluator) run(ctx context.Context) error {
 	return nil
 }
 
-// list asks for the names of a kind.
-func (v *evaluator) list(ctx context.Context, kind distro.Kind) error {
-	if v.names[kind] != nil {
+// manyTasks are worth a second process, which has to evaluate anew what all
+// attributes have in common.
+const manyTasks = 64
+
+// each evaluates attributes one by one, in as many processes as are allowed.
+func (v *evaluator) each(ctx context.Context, first *worker, tasks []task) error {
+	queue := make(chan task, len(tasks))
+	for _, t := range tasks {
+		queue <- t
+	}
+	close(queue)
+	group, ctx := errgroup.WithContext(ctx)
+	for i := range max(1, v.e.Workers) {
+		w := first
+		if i > 0 {
+			if len(tasks) < manyTasks {
+				break
+			}
+			w = &worker{evaluator: v}
+		}
+		group.Go(func() error {
+			defer w.end(ctx)
+			for t := range queue {
+				a, err := w.attr(ctx, t)
+				if err != nil {
+					return err
+				}
+				v.add(a)
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+func (v *evaluator) add(a distro.Attr) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.side.Set.Attrs = append(v.side.Set.Attrs, a)
+}
+
+// task is an attribute to be evaluated, and its place in the list of names.
+type task struct {
+	Ref
+	i int
+}
+
+// worker asks one session at a time.
+type worker struct {
+	*evaluator
+	s *session
+	// imports marks a session that may build what it imports.
+	imports bool
+}
+
+// open starts a session, if there is none.
+func (w *worker) open(ctx context.Context) error {
+	if w.s != nil {
 		return nil
 	}
-	v.names[kind] = []string{}
-	value, failure, err := v.ask(ctx, fmt.Sprintf("asterbot.names %q", kind))
+	args := []string{"--extra-experimental-features", "nix-command"}
+	if !w.e.Write {
+		args = append(args, "--store", w.e.Drvs.url())
+	}
+	args = append(append(args, "repl"), w.options(w.imports)...)
+	s, err := startSession(ctx, &proc.Cmd{
+		Path: w.n.program("nix"), Args: args, Env: w.env(), Dir: w.dir, Grace: -1,
+		MemoryBytes: w.e.Limits.Memory,
+	}, w.e.Limits.Output)
+	if err != nil {
+		return err
+	}
+	w.s = s
+	return s.tell("asterbot = import " + filepath.Join(w.dir, "ask", "eval.nix"))
+}
+
+// end ends the session.
+func (w *worker) end(ctx context.Context) {
+	if w.s == nil {
+		return
+	}
+	peak := w.s.peak()
+	w.mu.Lock()
+	w.side.PeakMiB = max(w.side.PeakMiB, peak)
+	w.mu.Unlock()
+	w.s.close(ctx)
+	w.s = nil
+}
+
+// ask asks one question, whatever becomes of the session. Exactly one of value
+// and failure is set where err is nil.
+func (w *worker) ask(ctx context.Context, expr string) (value string, failure *distro.Failure, err error) {
+	if err := w.open(ctx); err != nil {
+		return "", nil, err
+	}
+	first := w.s.asked == 0
+	value, text, err := w.s.ask(ctx, expr, w.e.Limits.Attr)
+	var died *diedError
+	switch {
+	case errors.As(err, &died):
+		w.end(ctx)
+		w.mu.Lock()
+		w.side.Restarts++
+		w.mu.Unlock()
+		f := died.failure(w.e.Root)
+		if f.Reason == distro.FailMemory && !first {
+			// What came before may have filled the memory: it gets a session of
+			// its own.
+			return w.ask(ctx, expr)
+		}
+		return "", f, nil
+	case err != nil:
+		return "", nil, err
+	case value == "":
+		return "", newFailure(text, w.e.Root), nil
+	}
+	return value, nil, nil
+}
+
+// list asks for the names of a kind.
+func (w *worker) list(ctx context.Context, kind distro.Kind) error {
+	value, failure, err := w.ask(ctx, fmt.Sprintf("asterbot.names %q", kind))
 	if err != nil {
 		return err
 	}
@@ -414,39 +436,35 @@ func (v *evaluator) list(ctx context.Context, kind distro.Kind) error {
 			return fmt.Errorf("read the names of %ss: %w", kind, err)
 		}
 	}
+	set := w.side.Set
 	switch {
 	case failure != nil && kind == distro.KindKernel:
 		// The rest is evaluated with another kernel and can do without.
-		v.side.Set.Attrs = append(v.side.Set.Attrs, distro.Attr{Kind: kind, Name: "kernel", Failure: failure})
-	case failure != nil && v.side.Set.Failure == nil:
-		v.side.Set.Failure = failure
+		set.Attrs = append(set.Attrs, distro.Attr{Kind: kind, Name: "kernel", Failure: failure})
+	case failure != nil && set.Failure == nil:
+		set.Failure = failure
 	}
-	v.setNames(kind, names)
-	return nil
-}
-
-// setNames keeps names apart that are alike once they are text: a name may be any
-// bytes in Nix.
-func (v *evaluator) setNames(kind distro.Kind, names []string) {
+	// A name may be any bytes in Nix: two may be alike once they are text.
 	seen := map[string]int{}
 	for i, name := range names {
 		if seen[name]++; seen[name] > 1 {
 			names[i] = fmt.Sprintf("%s#%d", name, seen[name])
 		}
 	}
-	v.names[kind] = names
+	w.names[kind] = names
+	return nil
 }
 
 // attr asks for one attribute.
-func (v *evaluator) attr(ctx context.Context, ref Ref, i int) (distro.Attr, error) {
-	if mayImport := v.e.Write && v.e.MayImport != nil && v.e.MayImport(ref); mayImport != v.imports {
-		v.endSession(ctx)
-		v.imports = mayImport
+func (w *worker) attr(ctx context.Context, t task) (distro.Attr, error) {
+	if mayImport := w.e.Write && w.e.MayImport != nil && w.e.MayImport(t.Ref); mayImport != w.imports {
+		w.end(ctx)
+		w.imports = mayImport
 	}
-	value, failure, err := v.ask(ctx, fmt.Sprintf("asterbot.attr %q %d", ref.Kind, i))
-	if err == nil && failure != nil && failure.Reason != distro.FailTimeout && failure.Reason != distro.FailMemory && ref.Kind != distro.KindKernel {
+	value, failure, err := w.ask(ctx, fmt.Sprintf("asterbot.attr %q %d", t.Kind, t.i))
+	if err == nil && failure != nil && w.s != nil && t.Kind != distro.KindKernel {
 		// Meta alone may be what fails.
-		if bare, none, again := v.ask(ctx, fmt.Sprintf("asterbot.bare %q %d", ref.Kind, i)); again != nil {
+		if bare, none, again := w.ask(ctx, fmt.Sprintf("asterbot.bare %q %d", t.Kind, t.i)); again != nil {
 			err = again
 		} else if none == nil {
 			value, failure = bare, nil
@@ -456,9 +474,9 @@ func (v *evaluator) attr(ctx context.Context, ref Ref, i int) (distro.Attr, erro
 		return distro.Attr{}, err
 	}
 	if failure != nil {
-		return distro.Attr{Kind: ref.Kind, Name: ref.Name, Failure: failure}, nil
+		return distro.Attr{Kind: t.Kind, Name: t.Name, Failure: failure}, nil
 	}
-	return v.decode(ref, []byte(value)), nil
+	return w.decode(t.Ref, []byte(value)), nil
 }
 
 // answer is what eval.nix says of an attribute.
@@ -528,50 +546,43 @@ func suiteProblem(s *distro.Suite) string {
 }
 
 // atOnce evaluates all that is not known to fail in one go, in Nix's read-only
-// mode, which is the fastest there is. If that fails nothing is lost but its time.
-func (v *evaluator) atOnce(ctx context.Context, done map[Ref]bool) error {
-	var out = &bounded{limit: 1 << 30}
+// mode, which is the fastest there is. It reports whether that worked; if not, nothing
+// is lost but its time.
+func (v *evaluator) atOnce(ctx context.Context, tasks []task) bool {
+	out := &bounded{limit: 1 << 30}
 	cmd := &proc.Cmd{
 		Path: v.n.program("nix-instantiate"),
-		Args: append([]string{"--eval", "--strict", "--json", "--readonly-mode", "-E", "(import " + filepath.Join(v.dir, "ask", "eval.nix") + ").all"}, v.options()...),
+		Args: append([]string{"--eval", "--strict", "--json", "--readonly-mode", "-E", "(import " + filepath.Join(v.dir, "ask", "eval.nix") + ").all"}, v.options(false)...),
 		Env:  v.env(), Dir: v.dir, Grace: -1, MemoryBytes: v.e.Limits.Memory, Stdout: out,
 	}
 	if err := cmd.Start(ctx); err != nil {
-		return err
+		return false
 	}
 	restrain(cmd.Pid())
 	peak := watchPeak(cmd)
 	err := cmd.Wait(ctx)
+	v.mu.Lock()
 	v.side.PeakMiB = max(v.side.PeakMiB, <-peak)
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
+	v.mu.Unlock()
 	if err != nil || out.over {
-		return nil
+		return false
 	}
 	var text string
-	var all map[distro.Kind]struct {
-		Names []string          `json:"names"`
-		Attrs []json.RawMessage `json:"attrs"`
+	var all map[distro.Kind][]json.RawMessage
+	if json.Unmarshal(out.Bytes(), &text) != nil || json.Unmarshal([]byte(text), &all) != nil {
+		return false
 	}
-	if err := json.Unmarshal(out.Bytes(), &text); err != nil {
-		return nil
-	}
-	if err := json.Unmarshal([]byte(text), &all); err != nil {
-		return nil
-	}
-	for kind, of := range all {
-		v.setNames(kind, of.Names)
-		for i, raw := range of.Attrs {
-			if string(raw) == "null" || i >= len(of.Names) {
-				continue
-			}
-			ref := Ref{kind, of.Names[i]}
-			v.side.Set.Attrs = append(v.side.Set.Attrs, v.decode(ref, raw))
-			done[ref] = true
+	var attrs []distro.Attr
+	for _, t := range tasks {
+		if t.i >= len(all[t.Kind]) || string(all[t.Kind][t.i]) == "null" {
+			return false
 		}
+		attrs = append(attrs, v.decode(t.Ref, all[t.Kind][t.i]))
 	}
-	return nil
+	for _, a := range attrs {
+		v.add(a)
+	}
+	return true
 }
 
 // watchPeak reads the most memory a process has until it ends.
@@ -595,11 +606,11 @@ func watchPeak(cmd *proc.Cmd) <-chan int {
 	return result
 }
 
-// Failing lists what did not evaluate on a side.
+// Failing lists what did not evaluate on a side, or whose meta did not.
 func Failing(s *distro.Set) []Ref {
 	var out []Ref
 	for _, a := range s.Attrs {
-		if a.Failure != nil {
+		if a.Failure != nil || a.Meta.Hash == "" {
 			out = append(out, Ref{a.Kind, a.Name})
 		}
 	}

@@ -12,8 +12,8 @@ in
   packages ? [ ],
   rc ? "",
   files ? { },
-  # A script with @target@, @name@ and @params@; it partitions, copies and installs the boot loader.
-  script ? ./installer.sh,
+  # The disk's layout, as sfdisk reads it: the first partition is for booting, the second is the root.
+  partitions ? ./partitions,
   # How to tell success, and what to run on the installed disk.
   asterbot ? { },
 }:
@@ -35,8 +35,8 @@ let
     system_name = name;
     inherit (k) image;
     initrd = if k.initrd != null then k.initrd else "${bootInitrd}/initrd";
-    # After "--" come init's own arguments, on every kernel.
-    params = k.params ++ [ "--" "root=/dev/vda2" ];
+    # Asterinas refuses parameters it does not know: there init's own come after "--".
+    params = if k.profile == "asterinas" then k.params ++ [ "--" "root=/dev/vda2" ] else [ "root=/dev/vda2" ] ++ k.params;
     loader = "${(debian.package "systemd-boot-efi").path}/usr/lib/systemd/boot/efi/systemd-bootx64.efi";
     buildCommand = ''
       mkdir -p "$out/esp/EFI/BOOT" "$out/esp/EFI/$system_name" "$out/esp/loader/entries"
@@ -58,8 +58,8 @@ let
       . /installer
     '';
     files = {
-      installer = script;
-      payload = payload;
+      inherit partitions payload;
+      installer = ./installer.sh;
     };
   };
 in

@@ -18,11 +18,7 @@ failed() {
 say "start"
 [ -b $disk ] || failed "there is no disk $disk"
 say "about to format $disk"
-sfdisk --quiet --wipe always $disk <<TABLE || failed "partitioning $disk"
-label: gpt
-start=1MiB, size=127MiB, type=C12A7328-F81F-11D2-BA4B-00A0C93EC93B, name=boot
-type=0FC63DAF-8483-4772-8E79-3D69D8477DE4, name=root
-TABLE
+sfdisk --quiet --wipe always $disk </partitions || failed "partitioning $disk"
 say "partitioned"
 mkfs.fat -F 32 -n BOOT ${disk}1 >/dev/null || failed "making the boot file system"
 # The plainest ext2: Asterinas mounts it too.
