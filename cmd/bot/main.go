@@ -27,6 +27,7 @@ type env struct {
 
 // commands are the subcommands, in the order of the help.
 var commands = []func(*env) *cobra.Command{
+	reportCommand,
 	checkCommand,
 	newDemo(checkSubject),
 }

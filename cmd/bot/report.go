@@ -12,7 +12,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/asterinas/asterbot/checks"
 	"github.com/asterinas/asterbot/checks/report"
@@ -57,9 +56,8 @@ works, since when, and what holds it back.`,
 			if asJSON {
 				err = report.Encode(e.Stdout, r)
 			} else {
-				opt := terminal(e.Stdout, e.Getenv)
-				opt.Dir = out
-				err = report.Terminal(e.Stdout, r, opt)
+				width := terminalWidth(e.Stdout)
+				err = report.Terminal(e.Stdout, r, report.TerminalOptions{Colour: width > 0 && e.Getenv("NO_COLOR") == "", Width: width, Dir: out})
 			}
 			if err != nil {
 				return couldNotLook(err)
@@ -293,18 +291,4 @@ func makeSite(e *env, dir string, args []string) error {
 	}
 	fmt.Fprintf(e.Stdout, "%s, in %s\n", s.Summary(), strings.TrimSuffix(dir, "/")+"/index.html")
 	return nil
-}
-
-// terminal says what the writer can show: nothing but lines unless it is a
-// terminal. NO_COLOR (no-color.org) is respected.
-func terminal(w io.Writer, getenv func(string) string) report.TerminalOptions {
-	f, ok := w.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) || getenv("TERM") == "dumb" {
-		return report.TerminalOptions{}
-	}
-	width, _, err := term.GetSize(int(f.Fd()))
-	if err != nil || width < 40 {
-		width = 80
-	}
-	return report.TerminalOptions{Colour: getenv("NO_COLOR") == "", Width: width}
 }
