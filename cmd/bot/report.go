@@ -53,19 +53,10 @@ works, since when, and what holds it back.`,
 			if err := report.Write(e.path(out), r); err != nil {
 				return couldNotLook(err)
 			}
-			if asJSON {
-				err = report.Encode(e.Stdout, r)
-			} else {
-				width := terminalWidth(e.Stdout)
-				err = report.Terminal(e.Stdout, r, report.TerminalOptions{Colour: width > 0 && e.Getenv("NO_COLOR") == "", Width: width, Dir: out})
+			if err := show(e, r, out, asJSON); err != nil {
+				return err
 			}
-			if err != nil {
-				return couldNotLook(err)
-			}
-			if code := r.Conclusion.ExitCode(); code != 0 {
-				return &exitError{code: code}
-			}
-			return nil
+			return conclude(r.Conclusion)
 		},
 	}
 	c.Flags().StringVar(&planFile, "plan", "", "the `file` that 'bot plan --json' wrote")
