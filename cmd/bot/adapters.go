@@ -36,6 +36,16 @@ func (d distribution) Evaluate(ctx context.Context, side pipeline.Side, refs []p
 	if err != nil {
 		return nil, err
 	}
+	if side == pipeline.Head {
+		for _, a := range got.Set.Attrs {
+			if a.Suite == nil {
+				continue
+			}
+			for _, c := range a.Suite.Cases {
+				d.w.specs[checks.Case{Kind: checks.KindTest, Of: a.Kind, Subject: a.Name, Name: c.Name}] = c
+			}
+		}
+	}
 	return got.Set, nil
 }
 

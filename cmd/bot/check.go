@@ -130,6 +130,11 @@ func runCheck(ctx context.Context, e *env, o checkOptions) error {
 	return conclude(rep.Conclusion)
 }
 
+// checkSubject is runCheck for those who have a subject and nothing else to say.
+func checkSubject(ctx context.Context, e *env, s subject, out string, asJSON bool) error {
+	return runCheck(ctx, e, checkOptions{subject: s, settleOptions: settleOptions{Out: out}, JSON: asJSON})
+}
+
 // settle settles a plan's cases on this machine.
 func (w *workspace) settle(ctx context.Context, e *env, o settleOptions, out string, plan *checks.Plan, p pipeline.Progress, buildOnly bool) (*checks.Results, error) {
 	again, err := o.again()
@@ -312,7 +317,7 @@ func savePlan(dir string, plan *checks.Plan) error {
 
 // versions are those of the tools that were used.
 func (w *workspace) versions(ctx context.Context) map[string]string {
-	out := map[string]string{"asterbot": version}
+	out := map[string]string{"asterbot": version, "qemu": qemuVersion(ctx)}
 	if v, err := w.nix.Version(ctx); err == nil {
 		out["nix"] = v.String()
 	}

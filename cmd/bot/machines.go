@@ -15,7 +15,9 @@ import (
 	"github.com/asterinas/asterbot/checks/suite"
 	"github.com/asterinas/asterbot/distro"
 	"github.com/asterinas/asterbot/internal/config"
+	"github.com/asterinas/asterbot/internal/kernel"
 	"github.com/asterinas/asterbot/internal/pipeline"
+	"github.com/asterinas/asterbot/internal/proc"
 	"github.com/asterinas/asterbot/testvm"
 	"github.com/asterinas/asterbot/testvm/console"
 )
@@ -27,6 +29,7 @@ type machines struct {
 	o   settleOptions
 
 	accel   func() (testvm.Accelerated, error)
+	tools   func() string
 	symbols func() (*console.Symbols, error)
 }
 
@@ -36,6 +39,7 @@ func newMachines(w *workspace, o settleOptions, out string) *machines {
 		accel: sync.OnceValues(func() (testvm.Accelerated, error) {
 			return testvm.Accelerate(context.Background(), "qemu-system-x86_64", false)
 		}),
+		tools:   sync.OnceValue(machineTools),
 		symbols: sync.OnceValues(func() (*console.Symbols, error) { return openSymbols(w.symbolFile()) }),
 	}
 }
@@ -74,7 +78,7 @@ func (m *machines) Profile(job pipeline.Job) string {
 	if err != nil {
 		return "unknown " + err.Error()
 	}
-	return strings.Join([]string{version, string(accel.Accelerator), accel.Version, string(text)}, "\n")
+	return strings.Join([]string{version, string(accel.Accelerator), m.tools(), string(text)}, "\n")
 }
 
 // machine is what a suite's system boots in.
@@ -210,4 +214,26 @@ func firstOf(codes []int) int {
 		return 0
 	}
 	return codes[0]
+}
+
+// qemuVersion is what QEMU says of its version; empty where there is none.
+func qemuVersion(ctx context.Context) string {
+	out, err := (&proc.Cmd{Path: "qemu-system-x86_64", Args: []string{"--version"}}).Output(ctx)
+	if err != nil {
+		return ""
+	}
+	first, _, _ := strings.Cut(string(out), "\n")
+	return strings.TrimPrefix(first, "QEMU emulator version ")
+}
+
+// machineTools names the QEMU and the firmware on this machine: outcomes depend on
+// them.
+func machineTools() string {
+	tools := qemuVersion(context.Background())
+	for _, firmware := range []string{"/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/seabios/bios-256k.bin"} {
+		if img, err := kernel.Open(firmware, ""); err == nil {
+			tools += "\n" + img.SHA256
+		}
+	}
+	return tools
 }

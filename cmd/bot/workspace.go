@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"github.com/asterinas/asterbot/checks"
 	"github.com/asterinas/asterbot/distro"
 	"github.com/asterinas/asterbot/distro/git"
 	"github.com/asterinas/asterbot/distro/nix"
@@ -79,15 +80,16 @@ type workspace struct {
 	cache   string
 	kernels map[pipeline.Side]*nix.Kernel // nil: the entry's own
 	images  map[pipeline.Side]kernel.Image
+	specs   map[checks.Case]distro.CaseSpec // head's, for reproducing
 	notes   []string
 	undo    []func() error // what close has to take back
 }
 
 // open lays a change out. The caller calls close whatever happens.
-func (s subject) open(ctx context.Context, e *env) (w *workspace, err error) {
-	w = &workspace{
+func (s subject) open(ctx context.Context, e *env) (_ *workspace, err error) {
+	w := &workspace{
 		subject: s, trees: map[pipeline.Side]string{}, kernels: map[pipeline.Side]*nix.Kernel{},
-		images: map[pipeline.Side]kernel.Image{}, cache: kernel.Cache(e.Getenv),
+		images: map[pipeline.Side]kernel.Image{}, specs: map[checks.Case]distro.CaseSpec{}, cache: kernel.Cache(e.Getenv),
 	}
 	for _, p := range []*string{&w.Repo, &w.Config, &w.Nixpkgs, &w.Kernel, &w.BaseKernel, &w.Symbols, &w.ControlKernel, &w.ControlModules} {
 		if *p != "" && !filepath.IsAbs(*p) {

@@ -190,7 +190,7 @@ func (v *evaluator) prepare() error {
 	}
 	given, err := json.Marshal(map[string]any{
 		"entry": v.e.Entry, "system": v.e.System, "nixpkgs": v.e.Nixpkgs, "repo": v.e.Root, "release": v.e.Release,
-		"kernel": v.e.Kernel, "profile": v.e.Profile,
+		"kernel": v.e.Kernel, "profile": v.e.Profile, "own": v.e.OwnKernel,
 	})
 	if err != nil {
 		return err
