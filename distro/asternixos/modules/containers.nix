@@ -12,7 +12,7 @@ in
   config = lib.mkIf cfg.containers.enable {
     assertions = [
       {
-        assertion = pkgs ? podman && pkgs ? runc;
+        assertion = pkgs.podman or null != null && pkgs.runc or null != null;
         message = "asternixos.containers.enable needs podman and runc, which this package set does not have.";
       }
     ];

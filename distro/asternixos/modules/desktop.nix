@@ -12,7 +12,7 @@ in
   config = lib.mkIf cfg.desktop.enable {
     assertions = [
       {
-        assertion = pkgs ? xorg && pkgs ? xfce;
+        assertion = pkgs.xorg or null != null && pkgs.xfce or null != null;
         message = "asternixos.desktop.enable needs the X server and Xfce, which this package set does not have.";
       }
     ];

@@ -25,7 +25,7 @@ in
     };
 
     systemd = lib.mkIf asterinas {
-      package = lib.mkIf (pkgs ? asternixos-systemd) pkgs.asternixos-systemd;
+      package = lib.mkIf (pkgs.asternixos-systemd or null != null) pkgs.asternixos-systemd;
       services = lib.mapAttrs (_: _: { enable = lib.mkForce false; }) cfg.services.disabled;
       coredump.enable = lib.mkDefault false;
       oomd.enable = lib.mkDefault false;
