@@ -44,7 +44,6 @@ derivation {
     ./assemble.sh
   ];
   busybox = "${busybox}/usr/bin/busybox";
-  init = ./init;
   debs = map (p: p.deb) packages;
 }
 // {
