@@ -32,23 +32,29 @@ type step struct {
 	files *action.Files
 }
 
-// actionCommands are what the action can do.
-var actionCommands = []struct {
+// stepCommand is something that the action can do.
+type stepCommand struct {
 	name string
 	run  func(*step, context.Context) error
-}{
-	{"plan", (*step).plan},
-	{"build", func(s *step, ctx context.Context) error { return s.shard(ctx, "build") }},
-	{"boot", func(s *step, ctx context.Context) error { return s.shard(ctx, "boot") }},
-	{"report", (*step).report},
-	{"check", (*step).check},
-	{"doctor", func(s *step, ctx context.Context) error { return s.bot(ctx, s.foreign(), "doctor") }},
+}
+
+// stepCommands are all of them; a function, since they run subcommands and are
+// one.
+func stepCommands() []stepCommand {
+	return []stepCommand{
+		{"plan", (*step).plan},
+		{"build", func(s *step, ctx context.Context) error { return s.shard(ctx, "build") }},
+		{"boot", func(s *step, ctx context.Context) error { return s.shard(ctx, "boot") }},
+		{"report", (*step).report},
+		{"check", (*step).check},
+		{"doctor", func(s *step, ctx context.Context) error { return s.bot(ctx, s.foreign(), "doctor") }},
+	}
 }
 
 func actionCommand(e *env) *cobra.Command {
-	names := make([]string, len(actionCommands))
-	for i, c := range actionCommands {
-		names[i] = c.name
+	var names []string
+	for _, c := range stepCommands() {
+		names = append(names, c.name)
 	}
 	return &cobra.Command{
 		Use:   "action COMMAND",
@@ -67,7 +73,7 @@ and leaves outputs, annotations and the job's summary. COMMAND is one of ` + str
 			}
 			if err == nil {
 				i := slices.Index(names, args[0])
-				err = actionCommands[i].run(s, c.Context())
+				err = stepCommands()[i].run(s, c.Context())
 			}
 			var exit *exitError
 			if err != nil && (!errors.As(err, &exit) || exit.err != nil) {
@@ -346,12 +352,8 @@ func (s *step) report(ctx context.Context) error {
 	for _, n := range notes {
 		s.log.Annotate(action.Annotation{Level: action.Warning, Message: n})
 	}
-	args, err := s.subject(ctx)
-	if err != nil {
-		return err
-	}
 	out := s.path("out")
-	err = s.bot(ctx, s.foreign(), append([]string{"report", "--plan", s.path("plan"), "--results", results, "--out", out}, args...)...)
+	err = s.bot(ctx, s.foreign(), "report", "--plan", s.path("plan"), "--out", out, results)
 	return s.show(out, err)
 }
 

@@ -192,9 +192,11 @@ func (r Run) Start(ctx context.Context, t *testing.T) *Result {
 		res.Lines = append(res.Lines, l)
 	}
 	require.NoError(t, lines.Err())
-	if t.Failed() || testing.Verbose() {
-		t.Cleanup(func() { t.Log(res.Log()) })
-	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(res.Log())
+		}
+	})
 	return res
 }
 
