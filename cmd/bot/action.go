@@ -249,6 +249,7 @@ func (s *step) plan(ctx context.Context) error {
 		}
 	}
 	for name, value := range map[string]string{
+		"first-jobs": strconv.Itoa(len(first)), "rest-jobs": strconv.Itoa(len(rest)), "kernel-jobs": strconv.Itoa(len(kernels)),
 		"plan": path, "minutes": strconv.Itoa(int(minutes)), "over-budget": strconv.FormatBool(over), "max-parallel": strconv.Itoa(c.Budget.MaxParallel),
 	} {
 		if err := s.files.Output(name, value); err != nil {
@@ -367,7 +368,7 @@ var resultsName = regexp.MustCompile(`^asterbot-results-([0-9]{1,3})-([0-9]{1,3}
 func newestResults(dir, attempt string) (string, []string, error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, os.ErrNotExist) {
-		return dir, nil, os.MkdirAll(dir, 0o755) // no shard left anything: every case is an error
+		return dir, nil, noResults(dir)
 	}
 	if err != nil {
 		return "", nil, err
@@ -390,6 +391,9 @@ func newestResults(dir, attempt string) (string, []string, error) {
 		}
 		newest[m[1]] = max(newest[m[1]], n)
 	}
+	if len(entries) == 0 {
+		return dir, notes, noResults(dir)
+	}
 	if len(newest) == 0 {
 		return dir, notes, nil // the results of one machine, not of a workflow
 	}
@@ -407,6 +411,15 @@ func newestResults(dir, attempt string) (string, []string, error) {
 		}
 	}
 	return kept, notes, nil
+}
+
+// noResults says that no shard left anything, so that there is a report all the
+// same: every case of it is an error.
+func noResults(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	return saveResults(dir, &checks.Results{Schema: checks.SchemaResults, Machines: []checks.Machine{}, Cases: []checks.Result{}})
 }
 
 // show makes a report visible where a reviewer looks: annotations, the job's

@@ -13,6 +13,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/asterinas/asterbot/checks"
+	"github.com/asterinas/asterbot/checks/report"
 	"github.com/asterinas/asterbot/internal/acttest"
 )
 
@@ -131,21 +133,112 @@ func cache(t *testing.T) string {
 	return dir
 }
 
-func TestAPullRequestUnderAct(t *testing.T) {
+// a run of the sample's workflow for a pull request.
+func (p pull) run(t *testing.T, bot string) acttest.Run {
+	return acttest.Run{
+		Dir: p.dir, Repository: p.repository, Workflow: "compat.yml", Event: "pull_request", Payload: p.event("synchronize"), Bot: bot,
+		// This machine's Nix may be one that must not meet strangers' code; ours it may.
+		Env: map[string]string{"ASTERBOT_CACHE": cache(t), "ASTERBOT_TRUST": "all"},
+	}
+}
+
+// workflowTest is what all of them need.
+func workflowTest(t *testing.T) (context.Context, string) {
 	if testing.Short() {
 		t.Skip("needs minutes: boots machines; run without -short")
 	}
 	acttest.Act(t)
 	bot, err := binary()
 	require.NoError(t, err)
-	dir := sampleRepository(t, bot)
-	p := open(t, dir, "stale-patch", "")
 	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
-	defer cancel()
-	res := acttest.Run{
-		Dir: dir, Repository: "o/r", Workflow: "compat.yml", Event: "pull_request", Payload: p.event("synchronize"), Bot: bot,
-		Env: map[string]string{"ASTERBOT_CACHE": cache(t), "ASTERBOT_TRUST": "all"},
-	}.Start(ctx, t)
-	t.Log(res.Log())
+	t.Cleanup(cancel)
+	return ctx, bot
+}
+
+func artifact(t *testing.T, res *acttest.Result, name, file string) string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(res.Artifacts, name, file))
+	require.NoError(t, err)
+	return string(data)
+}
+
+func theReport(t *testing.T, res *acttest.Result) *checks.Report {
+	t.Helper()
+	r, err := report.DecodeReport(strings.NewReader(artifact(t, res, "asterbot-report-1", "report.json")))
+	require.NoError(t, err)
+	return r
+}
+
+func TestAWorkflowRunOfAPullRequest(t *testing.T) {
+	ctx, bot := workflowTest(t)
+	p := open(t, sampleRepository(t, bot), "stale-patch", "")
+	res := p.run(t, bot).Start(ctx, t)
+
+	assert.False(t, res.OK, "a regression makes the run red")
+	r := theReport(t, res)
+	assert.Equal(t, checks.Failure, r.Conclusion)
+	assert.Equal(t, p.head, r.Change.Head)
+	assert.Equal(t, p.base, r.Change.Base)
+	var titles []string
+	for _, a := range res.Acted("error") {
+		titles = append(titles, a.Props["title"])
+	}
+	assert.Contains(t, titles, "sed no longer builds")
+	assert.FileExists(t, filepath.Join(res.Artifacts, "asterbot-report-1", "report.html"))
+	assert.Contains(t, res.Log(), "| ✗ | package `sed` |", "the job's summary has the table")
+}
+
+func TestAShardThatDiesLeavesItsCasesAsErrors(t *testing.T) {
+	ctx, bot := workflowTest(t)
+	p := open(t, sampleRepository(t, bot), "stale-patch", "")
+	run := p.run(t, bot)
+	// A bot that is killed while it settles the shard of packages.
+	run.Bot = filepath.Join(t.TempDir(), "bot")
+	require.NoError(t, os.WriteFile(run.Bot, []byte("#!/bin/sh\nif [ \"$ASTERBOT_COMMAND$ASTERBOT_SHARD\" = boot1 ]; then kill -9 $$; fi\nexec "+bot+" \"$@\"\n"), 0o755))
+	res := run.Start(ctx, t)
+
+	r := theReport(t, res)
+	var lost int
+	for _, c := range r.Cases {
+		if strings.Contains(c.Reason, "no result came back") {
+			lost++
+			assert.Equal(t, checks.Error, c.Now)
+		}
+	}
+	assert.NotZero(t, lost, "the cases of the shard that died are named")
 	assert.False(t, res.OK)
+}
+
+// TestAHostilePullRequestGivesNoCommands is a pull request whose build prints all
+// that the runner could act upon.
+func TestAHostilePullRequestGivesNoCommands(t *testing.T) {
+	ctx, bot := workflowTest(t)
+	dir := sampleRepository(t, bot)
+	git(t, dir, "checkout", "-q", "-b", "hostile", "main")
+	words := []string{
+		"::error file=README.md,line=1::hostile", "  ::warning::hostile", "##[error]hostile", "x ##[add-path]/hostile", "::add-mask::sed", "::set-output name=conclusion::success",
+		"::set-env name=PATH::/hostile", "::stop-commands::hostile", "::hostile::", "::group::hostile", "\x1b[2K\r::error::hostile", "::save-state name=a::hostile", "::debug::hostile",
+	}
+	var say strings.Builder
+	for _, w := range words {
+		say.WriteString("printf '%b\\n' '" + strings.NewReplacer("\x1b", "\\033", "\r", "\\r").Replace(w) + "'\n")
+	}
+	entry, err := os.ReadFile(filepath.Join(dir, "overlays", "text", "sed", "default.nix"))
+	if err != nil {
+		entry = nil
+	}
+	_ = entry
+	hostile(t, dir, say.String())
+	p := open(t, dir, "hostile", "stranger/r")
+	res := p.run(t, bot).Start(ctx, t)
+
+	for _, l := range res.Lines {
+		if l.Command != "" && l.Command != "ignored" && l.Command != "stop-commands" {
+			assert.NotContains(t, l.Arg, "hostile", "the runner acted upon %q", l.Raw)
+			assert.NotEqual(t, "hostile", l.Command)
+		}
+		assert.NotContains(t, l.Message, "##[", "the log's viewer would act upon it")
+	}
+	assert.Contains(t, res.Log(), "hostile", "what it printed is there to be read")
+	assert.Equal(t, checks.Failure, theReport(t, res).Conclusion)
 }
