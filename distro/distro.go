@@ -25,6 +25,9 @@ type Change struct {
 	Conflicts []string `json:"conflicts,omitempty"`
 }
 
+// LineRange is a range of lines of a file, from 1, both ends included.
+type LineRange struct{ First, Last int }
+
 // Kind tells the three things a distribution promises, and the kernel under
 // them, apart.
 type Kind string

@@ -13,11 +13,17 @@ import (
 // it are plain text, made harmless for a terminal; Markdown and HTML escape
 // them.
 func Headline(r *checks.Report) string {
+	answer, besides := headline(r)
+	return strings.Join(append([]string{answer}, besides...), "; ")
+}
+
+// headline is the answer, and what else there is to say in a few words.
+func headline(r *checks.Report) (answer string, besides []string) {
 	switch {
 	case len(r.Change.Conflicts) > 0:
-		return "Cannot be judged: the change conflicts with its base in " + some(r.Change.Conflicts, 2, "file")
+		return "Cannot be judged: the change conflicts with its base in " + some(r.Change.Conflicts, 2, "file"), nil
 	case len(r.Cases) == 0:
-		return nothing(r)
+		return nothing(r), partial(r)
 	}
 	total := count(len(r.Cases), "case")
 	var regressed, broken, fixed, failing, flaky, unseen, undecided, removed, waived []checks.Result
@@ -43,35 +49,34 @@ func Headline(r *checks.Report) string {
 			removed = append(removed, c)
 		}
 	}
-	var line string
-	switch {
-	case len(regressed)+len(broken) > 0:
-		line = worst(r, regressed, broken, total)
-	case len(unseen) == len(r.Cases):
-		line = fmt.Sprintf("Could not look at any of %s: %s", total, commonReason(unseen))
-		return line + partial(r)
-	case len(unseen) > 0:
-		line = fmt.Sprintf("Could not look at %d of %s: %s", len(unseen), total, commonReason(unseen))
-		unseen = nil
-	case len(undecided) > 0:
-		line = fmt.Sprintf("%s of %s, and base is not known: %s", fails(len(undecided)), total, changes(undecided, 2))
-		undecided = nil
-	case r.Conclusion == checks.Errored:
-		line = "Could not look everywhere"
-		if len(r.Errors) > 0 {
-			line += ": " + Plain(firstLine(r.Errors[0]))
-		}
-	default:
-		line = "No regressions in " + total
-	}
-	var tail []string
 	add := func(list []checks.Result, text string) {
 		if len(list) > 0 {
-			tail = append(tail, fmt.Sprintf(text, len(list)))
+			besides = append(besides, fmt.Sprintf(text, len(list)))
 		}
 	}
+	switch {
+	case len(regressed)+len(broken) > 0:
+		answer, besides = worst(r, regressed, broken, total)
+		add(fixed, "%d fixed")
+		fixed = nil
+	case len(unseen) == len(r.Cases):
+		return fmt.Sprintf("Could not look at any of %s: %s", total, commonReason(unseen)), partial(r)
+	case len(unseen) > 0:
+		answer = fmt.Sprintf("Could not look at %d of %s: %s", len(unseen), total, commonReason(unseen))
+		unseen = nil
+	case len(undecided) > 0:
+		answer = fmt.Sprintf("%s of %s, and base is not known: %s", fails(len(undecided)), total, changes(undecided, 2))
+		undecided = nil
+	case r.Conclusion == checks.Errored:
+		answer = "Could not look everywhere"
+		if len(r.Errors) > 0 {
+			answer += ": " + Plain(firstLine(r.Errors[0]))
+		}
+	default:
+		answer = "No regressions in " + total
+	}
 	if len(fixed) > 0 {
-		tail = append(tail, fmt.Sprintf("%d fixed: %s", len(fixed), changes(fixed, 2)))
+		besides = append(besides, fmt.Sprintf("%d fixed: %s", len(fixed), changes(fixed, 2)))
 	}
 	add(failing, "%d failing as before")
 	add(undecided, "%d failing, base not known")
@@ -79,25 +84,22 @@ func Headline(r *checks.Report) string {
 	add(flaky, "%d flaky")
 	add(removed, "%d removed")
 	add(waived, "%d waived")
-	if len(tail) > 0 {
-		line += "; " + strings.Join(tail, "; ")
-	}
-	return line + partial(r)
+	return answer, append(besides, partial(r)...)
 }
 
 // partial says that coverage is.
-func partial(r *checks.Report) string {
+func partial(r *checks.Report) []string {
 	if r.Plan == nil || len(r.Plan.Omitted) == 0 {
-		return ""
+		return nil
 	}
 	var n int
 	for _, o := range r.Plan.Omitted {
 		n += o.Count
 	}
 	if n == 0 {
-		return "; not everything was looked at"
+		return []string{"not everything was looked at"}
 	}
-	return fmt.Sprintf("; %d more not looked at", n)
+	return []string{fmt.Sprintf("%d more not looked at", n)}
 }
 
 // nothing is the headline of a check without cases.
@@ -122,13 +124,13 @@ func nothing(r *checks.Report) string {
 	if why == "" && len(r.Change.Files) == 0 && r.Change.Base != "" {
 		why = ": base and head are the same"
 	}
-	return "Nothing is affected" + why + partial(r)
+	return "Nothing is affected" + why
 }
 
 // worst is the headline of a failure.
-func worst(r *checks.Report, regressed, broken []checks.Result, total string) string {
-	if line, ok := kernelDown(r, regressed); ok {
-		return line
+func worst(r *checks.Report, regressed, broken []checks.Result, total string) (string, []string) {
+	if answer, besides, ok := kernelDown(r, regressed); ok {
+		return answer, besides
 	}
 	var parts []string
 	if n := len(regressed); n > 0 {
@@ -141,11 +143,11 @@ func worst(r *checks.Report, regressed, broken []checks.Result, total string) st
 		}
 		parts = append(parts, fmt.Sprintf("%s%s: %s", newFails(n), where, changes(broken, 2)))
 	}
-	return strings.Join(parts, "; ")
+	return parts[0], parts[1:]
 }
 
 // kernelDown says once what every system suffers from: none boots any more.
-func kernelDown(r *checks.Report, regressed []checks.Result) (string, bool) {
+func kernelDown(r *checks.Report, regressed []checks.Result) (string, []string, bool) {
 	var boots, down []checks.Result
 	for _, c := range r.Cases {
 		if c.Kind == checks.KindBoot && c.Now != checks.Skip && c.Now != checks.Absent {
@@ -156,11 +158,11 @@ func kernelDown(r *checks.Report, regressed []checks.Result) (string, bool) {
 		}
 	}
 	if len(boots) == 0 || len(down) != len(boots) {
-		return "", false
+		return "", nil, false
 	}
 	for _, c := range down[1:] {
 		if c.Title != down[0].Title {
-			return "", false
+			return "", nil, false
 		}
 	}
 	first := down[0]
@@ -189,9 +191,9 @@ func kernelDown(r *checks.Report, regressed []checks.Result) (string, bool) {
 		}
 	}
 	if others > 0 {
-		line += fmt.Sprintf("; %s besides", count(others, "regression"))
+		return line, []string{count(others, "regression") + " besides"}, true
 	}
-	return line, true
+	return line, nil, true
 }
 
 // ends says how a machine ended, of the kernel in it.
@@ -247,7 +249,7 @@ func changes(cases []checks.Result, n int) string {
 // "iso installs again", "network: ip-addr fails".
 func Sentence(c checks.Result) string {
 	subject, rest := clip(Plain(c.Subject), 80), clip(Plain(c.Name), 80)
-	if c.Kind == checks.KindTest {
+	if c.Kind == checks.KindTest || c.Kind == checks.KindLint {
 		if pkg := clip(Plain(c.Package), 80); pkg != "" {
 			if after, ok := strings.CutPrefix(rest, pkg); ok && after != "" && strings.ContainsRune(" -_:", rune(after[0])) {
 				rest = after[1:]

@@ -14,7 +14,9 @@ import (
 // renderer makes them harmless.
 type view struct {
 	*checks.Report
-	Headline string
+	// Answer is the headline's first part, Besides the others.
+	Answer  string
+	Besides []string
 	// Rows are one per package, image and suite, the worst first.
 	Rows []row
 	// Failures are the cases to explain: what blocks first, then what could not
@@ -44,6 +46,30 @@ type row struct {
 
 // Mark is the symbol of the row's answer.
 func (r row) Mark() string { return marks[tone(r.Rank)] }
+
+// Change is base -> head in a word or two.
+func (r row) Change() string {
+	switch {
+	case r.Was != r.Now:
+		return string(r.Was) + " → " + string(r.Now)
+	case r.Now != checks.Fail:
+		return string(r.Now)
+	}
+	// Some fail on both sides: the numbers say whether they are the same.
+	var was, now, n int
+	for _, cell := range r.Cells() {
+		for _, c := range cell.cases {
+			n++
+			if c.Was == checks.Pass {
+				was++
+			}
+			if c.Now == checks.Pass {
+				now++
+			}
+		}
+	}
+	return fmt.Sprintf("%d/%d → %d/%d pass", was, n, now, n)
+}
 
 // Tone is the row's colour: "bad", "unknown", "warn", "good" or "".
 func (r row) Tone() string { return tone(r.Rank) }
@@ -166,6 +192,16 @@ func (c cell) Text() string {
 	return text
 }
 
+// Short is Text with the worst verdict alone.
+func (c cell) Short() string {
+	s, _, more := strings.Cut(c.Text(), ", ")
+	if !more {
+		return s
+	}
+	first, _, _ := strings.Cut(strings.TrimPrefix(c.Text(), s+", "), ", ")
+	return s + ", " + first
+}
+
 // word is the verdict as a reader says it.
 func word(r checks.Result) string {
 	switch {
@@ -174,13 +210,13 @@ func word(r checks.Result) string {
 	case r.Now == checks.Error:
 		return "not looked at"
 	case r.Verdict == checks.Undecided && r.Now == checks.Fail:
-		return "fails, base unknown"
+		return "fails (base unknown)"
 	case r.Verdict == checks.Undecided && r.Now == checks.Skip:
 		return "skipped"
 	case r.Verdict == checks.Undecided:
 		return "unknown"
 	case r.Verdict == checks.New && r.Now == checks.Fail:
-		return "new, fails"
+		return "new and failing"
 	case r.Verdict == checks.StillFailing:
 		return "still failing"
 	}
@@ -194,8 +230,44 @@ type failure struct {
 	Title string
 	// Machine is the one it ran in, where there was one.
 	Machine *checks.Machine
-	// Explained are two sentences on a known kind of Nix error.
+	// Explained are two sentences on a known kind of Nix error, with names and
+	// code between backticks.
 	Explained string
+	// Others failed in the same way: the same kind, verdict and title.
+	Others []checks.Result
+}
+
+// About says which case it is: "build of package sed", `test "lua starts" of
+// suite languages`.
+func (f failure) About() string {
+	of := ofWord(f.Of) + " " + clip(Plain(f.Subject), 100)
+	switch f.Kind {
+	case checks.KindEval:
+		return "evaluation of " + of
+	case checks.KindBuild:
+		return "build of " + of
+	case checks.KindInstall:
+		return "installation of " + of
+	case checks.KindBoot:
+		return "boot of " + of
+	case checks.KindLint:
+		return "rule " + quote(f.Name) + " of " + of
+	}
+	return "test " + quote(f.Name) + " of " + of
+}
+
+func quote(name string) string { return "“" + clip(Plain(name), 100) + "”" }
+
+// AlsoFailing names the others.
+func (f failure) AlsoFailing() string {
+	if len(f.Others) == 0 {
+		return ""
+	}
+	var names []string
+	for _, c := range f.Others {
+		names = append(names, clip(Plain(c.Subject), 60)+" "+clip(Plain(c.Name), 60))
+	}
+	return fmt.Sprintf("%s: %s", count(len(names), "other case"), some(names, 8, ""))
 }
 
 // Fault says whose it is, in a sentence.
@@ -219,7 +291,7 @@ func (f failure) Fault() string {
 		}
 		return "unknown: on the control kernel it fails differently, or the control did not get far enough"
 	}
-	return "not known"
+	return ""
 }
 
 // Runs says how often it was run, where that matters.
@@ -245,9 +317,11 @@ type group struct {
 
 // arrange makes the view of a report.
 func arrange(r *checks.Report) view {
-	v := view{Report: r, Headline: Headline(r)}
+	v := view{Report: r}
+	v.Answer, v.Besides = headline(r)
 	v.Rows = rows(r)
 	reasons := map[string]int{}
+	same := map[[4]string]int{}
 	for _, c := range r.Cases {
 		switch k := rank(c); {
 		case k == rankUnseen:
@@ -260,6 +334,12 @@ func arrange(r *checks.Report) view {
 			}
 			v.Unseen[i].Cases = append(v.Unseen[i].Cases, c)
 		case k < rankFixed:
+			way := [4]string{string(c.Kind), string(c.Verdict), string(c.Blame), c.Title}
+			if i, ok := same[way]; ok && c.Title != "" {
+				v.Failures[i].Others = append(v.Failures[i].Others, c)
+				continue
+			}
+			same[way] = len(v.Failures)
 			v.Failures = append(v.Failures, failure{Result: c, Title: Sentence(c), Machine: machine(r, c.Machine), Explained: explained(c)})
 		}
 	}
@@ -350,7 +430,7 @@ func (r *row) settle(cause_ string) {
 	r.Cause = cause_
 	worstWas, worstNow := -1, -1
 	remembered, all := "", true
-	for _, cell := range []cell{r.Eval, r.Build, r.Boot, r.Tests} {
+	for _, cell := range r.Cells() {
 		for _, c := range cell.cases {
 			if k := rank(c); k < r.Rank {
 				r.Rank, r.Verdict = k, c.Verdict
@@ -427,3 +507,24 @@ func explained(c checks.Result) string {
 	}
 	return e.What + " " + e.Do
 }
+
+// Cells are the row's four kinds of cases.
+func (r row) Cells() []cell { return []cell{r.Eval, r.Build, r.Boot, r.Tests} }
+
+// Link is the place in the page where the cell's worst failure is explained.
+func (c cell) Link() string {
+	worst := rankFixed
+	var id string
+	for _, r := range c.cases {
+		if k := rank(r); k < worst && k != rankUnseen {
+			worst, id = k, anchor(r.Case)
+		}
+	}
+	return id
+}
+
+// Mark is the failure's symbol, Tone its colour.
+func (f failure) Mark() string { return marks[f.Tone()] }
+
+// Tone is the failure's colour.
+func (f failure) Tone() string { return tone(rank(f.Result)) }

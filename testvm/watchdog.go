@@ -1,0 +1,102 @@
+package testvm
+
+import (
+	"fmt"
+	"time"
+)
+
+// watchdog decides when a machine that does not end has to be ended. It only
+// computes: whoever owns it tells it what happened, and when.
+//
+// All times are since the start of the machine, on the host's monotonic clock;
+// the guest's may jump or stand still.
+type watchdog struct {
+	// doing says what the deadline is for: "boot", "case NAME", "power-off".
+	doing string
+	// began is when that began, deadline when it must have ended (zero: no
+	// deadline), silence how long nothing at all may happen (zero: for ever).
+	began, deadline, silence time.Duration
+	// bytes is when a console last said something, progress when the last
+	// new stage was reached or disk was used.
+	bytes, progress time.Duration
+	// said is how many bytes the consoles said since it began.
+	said int64
+	// stage is the last stage of the boot.
+	stage string
+	// resets of the guest, and how many are all right.
+	resets, allowed int
+}
+
+func (w *watchdog) begin(doing string, now, limit, silence time.Duration) {
+	*w = watchdog{doing: doing, began: now, silence: silence, bytes: now, progress: now, stage: w.stage, resets: w.resets, allowed: w.allowed}
+	if limit > 0 {
+		w.deadline = now + limit
+	}
+}
+
+// rest stops watching: a guest at its prompt may be as silent as it likes.
+func (w *watchdog) rest() { w.doing, w.deadline, w.silence = "", 0, 0 }
+
+func (w *watchdog) heard(now time.Duration, n int) {
+	w.bytes = now
+	w.said += int64(n)
+}
+
+// floodRate is the rate of console output, in bytes a second, from which on a
+// machine that is too slow is told to be slow because of it: a kernel that
+// logs every system call wrote 20 KB/s and booted 28 times slower.
+const floodRate = 8 << 10
+
+// verdict returns why the machine has to be ended, or nil, and when to ask
+// again (zero: when something happens).
+func (w *watchdog) verdict(now time.Duration) (*cause, time.Duration) {
+	if w.allowed > 0 && w.resets > w.allowed {
+		return &cause{Reboot, "reboot loop", fmt.Sprintf("the guest reset itself %d times", w.resets)}, 0
+	}
+	if w.doing == "" {
+		return nil, 0
+	}
+	alive := max(w.bytes, w.progress)
+	if w.silence > 0 && now-alive >= w.silence {
+		return &cause{Hang, w.title("hang"), fmt.Sprintf("no sign of life for %.0f s during %s, after stage %s", (now - alive).Seconds(), w.doing, orNone(w.stage))}, 0
+	}
+	if w.deadline > 0 && now >= w.deadline {
+		return w.late(now), 0
+	}
+	next := w.deadline
+	if w.silence > 0 && (next == 0 || alive+w.silence < next) {
+		next = alive + w.silence
+	}
+	if next == 0 {
+		return nil, 0
+	}
+	return nil, next - now
+}
+
+// late tells slow from dead: a deadline that passes in silence is a hang.
+func (w *watchdog) late(now time.Duration) *cause {
+	spent := now - w.began
+	if w.said == 0 && w.progress <= w.began {
+		return &cause{Hang, w.title("hang"), fmt.Sprintf("%s said nothing in %.0f s, after stage %s", w.doing, spent.Seconds(), orNone(w.stage))}
+	}
+	c := &cause{Timeout, w.title("timeout"), fmt.Sprintf("%s was not done after %.0f s, though the console went on, after stage %s", w.doing, spent.Seconds(), orNone(w.stage))}
+	if rate := float64(w.said) / spent.Seconds(); rate >= floodRate {
+		c.title = w.title("console flood")
+		c.reason += fmt.Sprintf("; it was flooded with %d bytes (%.0f KB/s): the kernel's log level is the likely cause, try loglevel=error", w.said, rate/1000)
+	}
+	return c
+}
+
+func (w *watchdog) title(what string) string {
+	if w.doing == "boot" {
+		return fmt.Sprintf("%s after stage %s", what, orNone(w.stage))
+	}
+	return what + " during " + w.doing
+}
+
+func orNone(stage string) string {
+	if stage == "" {
+		return "none"
+	}
+	return stage
+}
