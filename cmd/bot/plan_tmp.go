@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 
 	"github.com/asterinas/asterbot/checks"
 	"github.com/asterinas/asterbot/distro"
@@ -44,6 +43,13 @@ func (w *workspace) plan(ctx context.Context, p pipeline.Progress) (*checks.Plan
 				add(checks.KindTest, c.Name)
 			}
 		} else {
+			if a.Kind == distro.KindImage {
+				add(checks.KindInstall, "installs")
+				add(checks.KindBoot, "boots")
+				for _, c := range a.Suite.Cases {
+					add(checks.KindTest, c.Name)
+				}
+			}
 			plan.Packages = append(plan.Packages, distro.AttrDiff{Attr: a.Name, Status: distro.StatusRebuilt})
 		}
 	}
@@ -51,9 +57,5 @@ func (w *workspace) plan(ctx context.Context, p pipeline.Progress) (*checks.Plan
 }
 
 func (m *machines) command(context.Context, pipeline.Job, func(checks.Case, checks.Outcome)) (pipeline.Ran, error) {
-	return pipeline.Ran{}, errors.New("not yet")
-}
-
-func (m *machines) install(context.Context, pipeline.Job, any, func(checks.Case, checks.Outcome)) (pipeline.Ran, error) {
-	return pipeline.Ran{}, errors.New("not yet")
+	panic("not yet")
 }
