@@ -33,7 +33,8 @@ func commands() []func(*env) *cobra.Command {
 		buildCommand,
 		bootCommand,
 		reportCommand,
-		newDemo(checkSubject),
+		demoCommand,
+		doctorCommand,
 		vmCommand,
 		actionCommand,
 	}
