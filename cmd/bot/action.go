@@ -33,21 +33,25 @@ type step struct {
 }
 
 // actionCommands are what the action can do.
-var actionCommands = []struct {
+type actionStage struct {
 	name string
 	run  func(*step, context.Context) error
-}{
-	{"plan", (*step).plan},
-	{"build", func(s *step, ctx context.Context) error { return s.shard(ctx, "build") }},
-	{"boot", func(s *step, ctx context.Context) error { return s.shard(ctx, "boot") }},
-	{"report", (*step).report},
-	{"check", (*step).check},
-	{"doctor", func(s *step, ctx context.Context) error { return s.bot(ctx, s.foreign(), "doctor") }},
+}
+
+func actionCommands() []actionStage {
+	return []actionStage{
+		{"plan", (*step).plan},
+		{"build", func(s *step, ctx context.Context) error { return s.shard(ctx, "build") }},
+		{"boot", func(s *step, ctx context.Context) error { return s.shard(ctx, "boot") }},
+		{"report", (*step).report},
+		{"check", (*step).check},
+		{"doctor", func(s *step, ctx context.Context) error { return s.bot(ctx, s.foreign(), "doctor") }},
+	}
 }
 
 func actionCommand(e *env) *cobra.Command {
-	names := make([]string, len(actionCommands))
-	for i, c := range actionCommands {
+	names := make([]string, len(actionCommands()))
+	for i, c := range actionCommands() {
 		names[i] = c.name
 	}
 	return &cobra.Command{
@@ -67,7 +71,7 @@ and leaves outputs, annotations and the job's summary. COMMAND is one of ` + str
 			}
 			if err == nil {
 				i := slices.Index(names, args[0])
-				err = actionCommands[i].run(s, c.Context())
+				err = actionCommands()[i].run(s, c.Context())
 			}
 			var exit *exitError
 			if err != nil && (!errors.As(err, &exit) || exit.err != nil) {
