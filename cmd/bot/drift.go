@@ -44,7 +44,9 @@ Exit status: 0 nothing to do, 1 something to do, 3 something could not be looked
 			if !ok {
 				return usage("--format is text, json or markdown, not %q", format)
 			}
-			check := drift.Check{Nixpkgs: nixpkgs, Root: e.Dir, Overlays: e.path(overlays), Sources: map[string]string{}}
+			check := drift.Check{Nixpkgs: nixpkgs, Root: e.Dir, Overlays: e.path(overlays), Sources: map[string]string{},
+				// A machine without the build users' group, of a single root, builds all the same.
+				Options: []string{"--option", "build-users-group", ""}}
 			// A folder of that name goes before a revision.
 			if info, err := os.Stat(e.path(nixpkgs)); err == nil && info.IsDir() {
 				check.Nixpkgs = e.path(nixpkgs)

@@ -2,8 +2,8 @@
 # cannot be evaluated for is no reason not to look at the next.
 #
 #   list     overlay -> its packages, with the file and line of each
-#   package  one package without and with the overlays
-{ overlays, nixpkgs, system, overlay ? null, path ? [ ] }:
+#   package  one package without and with the overlays; `from` is its name without
+{ overlays, nixpkgs, system, path ? [ ], from ? path }:
 let
   inherit (builtins) attrNames concatMap elemAt genList head isAttrs isFunction length map tail toString unsafeDiscardStringContext;
 
@@ -70,12 +70,14 @@ in
       overlay = e.name;
       package = p;
       path = split p;
+      # A package under a name of its own is compared with the one it is made from.
+      from = split ((e.from or { }).${p} or p);
     }
     // position e (split p)) e.packages
   ) entries;
 
   package = {
-    plain = describe (find path plain);
+    plain = describe (find from plain);
     ours = describe (find path all);
   };
 }

@@ -74,9 +74,10 @@ func TestOverlaysThatAreNotThere(t *testing.T) {
 }
 
 func TestARevisionIsFetched(t *testing.T) {
-	args := drift.Check{Overlays: "/o", Nixpkgs: "nixos-25.05"}.Args("f.nix", "list", nil)
+	args := drift.Check{Overlays: "/o", Nixpkgs: "nixos-25.05"}.Args("f.nix", "list", nil, nil)
 	assert.Contains(t, args, `(builtins.fetchTarball "https://github.com/NixOS/nixpkgs/archive/nixos-25.05.tar.gz")`)
-	args = drift.Check{Overlays: "/o", Nixpkgs: "./nixpkgs"}.Args("f.nix", "package", []string{"xfce", "a${b}"})
+	args = drift.Check{Overlays: "/o", Nixpkgs: "./nixpkgs"}.Args("f.nix", "package", []string{"xfce", "a${b}"}, []string{"a"})
 	assert.Contains(t, args, "./nixpkgs")
 	assert.Contains(t, args, `[ "xfce" "a\${b}" ]`)
+	assert.Contains(t, args, `[ "a" ]`)
 }

@@ -38,18 +38,22 @@ type Check struct {
 }
 
 // Args are the arguments of nix-instantiate for one question.
-func (c Check) Args(file, attribute string, path []string) []string {
+func (c Check) Args(file, attribute string, path, from []string) []string {
 	args := []string{"--eval", "--strict", "--json", "--read-write-mode", file, "-A", attribute,
 		"--arg", "overlays", c.Overlays, "--arg", "nixpkgs", c.set(), "--argstr", "system", cmp.Or(c.System, "x86_64-linux")}
 	if path != nil {
-		quoted := make([]string, len(path))
-		for i, p := range path {
-			b, _ := json.Marshal(p) // a string always can be
-			quoted[i] = strings.ReplaceAll(string(b), "${", `\${`)
-		}
-		args = append(args, "--arg", "path", "[ "+strings.Join(quoted, " ")+" ]")
+		args = append(args, "--arg", "path", nixList(path), "--arg", "from", nixList(from))
 	}
 	return append(args, c.Options...)
+}
+
+func nixList(words []string) string {
+	quoted := make([]string, len(words))
+	for i, w := range words {
+		b, _ := json.Marshal(w) // a string always can be
+		quoted[i] = strings.ReplaceAll(string(b), "${", `\${`)
+	}
+	return "[ " + strings.Join(quoted, " ") + " ]"
 }
 
 // set is the package set as a Nix expression.
@@ -84,15 +88,15 @@ func (c Check) Run(ctx context.Context) (Report, error) {
 	var list []struct {
 		Overlay, Package, File string
 		Line                   int
-		Path                   []string
+		Path, From             []string
 	}
-	if err := c.ask(ctx, file, "list", nil, &list); err != nil {
+	if err := c.ask(ctx, file, "list", nil, nil, &list); err != nil {
 		return report, fmt.Errorf("list the overlays of %s: %w", c.Overlays, err)
 	}
 	for i, l := range list {
 		p := Package{Overlay: l.Overlay, Name: l.Package, File: c.relative(l.File), Line: l.Line}
 		var answer struct{ Plain, Ours *described }
-		if err := c.ask(ctx, file, "package", l.Path, &answer); err != nil {
+		if err := c.ask(ctx, file, "package", l.Path, l.From, &answer); err != nil {
 			if ctx.Err() != nil {
 				return report, ctx.Err()
 			}
@@ -121,8 +125,8 @@ func (c Check) relative(file string) string {
 	return file
 }
 
-func (c Check) ask(ctx context.Context, file, attribute string, path []string, into any) error {
-	out, err := run(ctx, "", nil, "nix-instantiate", c.Args(file, attribute, path)...)
+func (c Check) ask(ctx context.Context, file, attribute string, path, from []string, into any) error {
+	out, err := run(ctx, "", nil, "nix-instantiate", c.Args(file, attribute, path, from)...)
 	if err != nil {
 		return err
 	}
@@ -137,11 +141,12 @@ func (c Check) ask(ctx context.Context, file, attribute string, path []string, i
 func (c Check) patches(ctx context.Context, dir, name string, theirs, ours described) ([]Patch, error) {
 	had := map[string]bool{}
 	for _, p := range theirs.Patches {
-		had[p.Path] = true
+		// By name, too: one that is made by a derivation has another path as soon as what it names has.
+		had[p.Path], had[patchName(p.Path)] = true, true
 	}
 	var added []string
 	for _, p := range ours.Patches {
-		if !had[p.Path] {
+		if !had[p.Path] && !had[patchName(p.Path)] {
 			added = append(added, p.Path)
 		}
 	}
