@@ -59,6 +59,9 @@ func (w *workspace) evaluation(side pipeline.Side) (nix.Evaluation, error) {
 		Root: w.trees[side], Entry: entry, Nixpkgs: w.nixpkgs, Profile: w.profileName(), Reads: w.config.Reads,
 		Limits: nix.Limits{Time: time.Duration(w.config.Limits.EvalTime), Memory: uint64(w.config.Limits.EvalMemory) << 20},
 	}
+	if e.Nixpkgs != "" {
+		e.Allowed = append(e.Allowed, nix.References(e.Nixpkgs)...)
+	}
 	if p := w.config.Nixpkgs.Path; e.Nixpkgs == "" && p != "" {
 		e.Nixpkgs = filepath.Join(w.trees[side], p)
 	}

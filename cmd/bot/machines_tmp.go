@@ -1,0 +1,17 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"github.com/asterinas/asterbot/checks"
+	"github.com/asterinas/asterbot/internal/pipeline"
+)
+
+func (m *machines) command(context.Context, pipeline.Job, func(checks.Case, checks.Outcome)) (pipeline.Ran, error) {
+	return pipeline.Ran{}, errors.New("not yet")
+}
+
+func (m *machines) install(context.Context, pipeline.Job, any, func(checks.Case, checks.Outcome)) (pipeline.Ran, error) {
+	return pipeline.Ran{}, errors.New("not yet")
+}
