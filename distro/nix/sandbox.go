@@ -17,7 +17,7 @@ import (
 const probeNix = `{ shell, witness, nonce }: derivation {
   name = "asterbot-sandbox-probe";
   system = builtins.currentSystem;
-  builder = "${builtins.path { path = /. + shell; name = "probe-shell"; }}";
+  builder = "${builtins.path { path = /. + shell; name = "probe-shell"; }}/busybox";
   args = [ "sh" "-c" ''
     if [ -e "$witness" ]; then echo host files are visible; exit 1; fi
     while read -r line; do case "$line" in *:*) case "$line" in *lo:*) ;; *) echo the network is visible; exit 1 ;; esac ;; esac; done < /proc/net/dev

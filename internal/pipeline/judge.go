@@ -3,10 +3,8 @@ package pipeline
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"maps"
 	"slices"
-	"time"
 
 	"github.com/asterinas/asterbot/checks"
 	"github.com/asterinas/asterbot/distro"
@@ -47,7 +45,7 @@ func (r *run) judge(ctx context.Context) []checks.Result {
 				base = unseen
 			}
 		}
-		res := result(p, base, head)
+		res := checks.Compare(p.Case, p.Package, base, head)
 		if c, ok := r.get(Control, p.Case); ok {
 			res.Control = c.Status
 		}
@@ -79,40 +77,6 @@ func (r *run) version(p checks.PlannedCase) string {
 	}
 	a, _ := r.attr(Head, distro.KindPackage, name)
 	return a.Meta.Version
-}
-
-// result puts two outcomes of a case together.
-func result(p checks.PlannedCase, base, head checks.Outcome) checks.Result {
-	shown := head
-	if head.Status == checks.Absent {
-		shown = checks.Outcome{Status: checks.Absent, Reason: "no longer there", Stage: head.Stage}
-	}
-	was := base.Status
-	if was == checks.Error {
-		was = checks.Unknown
-	}
-	res := checks.Result{
-		Case: p.Case, Package: p.Package,
-		Was: was, Now: head.Status,
-		Verdict: checks.Judge(sideOf(base), sideOf(head)),
-		Stage:   shown.Stage, Reason: shown.Reason, Title: shown.Title,
-		Attempts: head.Attempts, Passes: head.Passes,
-		WasAttempts: base.Attempts, WasPasses: base.Passes,
-		Log: shown.Log, Seconds: shown.Seconds, Exit: shown.Exit,
-		Tail: shown.Tail, Likely: shown.Likely, Kernel: shown.Kernel,
-		Machine: shown.Machine, Trace: shown.Trace, Image: shown.Image,
-	}
-	if head.Remembered != nil {
-		res.Remembered = head.Remembered.UTC().Format(time.RFC3339)
-	}
-	if base.Status == checks.Error && head.Status == checks.Fail {
-		res.Reason += fmt.Sprintf(" (base is not known: %s)", base.Reason)
-	}
-	return res
-}
-
-func sideOf(o checks.Outcome) checks.Side {
-	return checks.Side{Status: o.Status, Attempts: o.Attempts, Passes: o.Passes}
 }
 
 // blame says whose a failure is. What does not run in a machine has no kernel
