@@ -223,12 +223,8 @@ func TestAHostilePullRequestGivesNoCommands(t *testing.T) {
 	for _, w := range words {
 		say.WriteString("printf '%b\\n' '" + strings.NewReplacer("\x1b", "\\033", "\r", "\\r").Replace(w) + "'\n")
 	}
-	entry, err := os.ReadFile(filepath.Join(dir, "overlays", "text", "sed", "default.nix"))
-	if err != nil {
-		entry = nil
-	}
-	_ = entry
-	hostile(t, dir, say.String())
+	write(t, dir, "overlays/motd/default.nix", "final: prev: {\n  motd = final.runCommand \"motd-hostile\" { } ''\n"+say.String()+"exit 1\n'';\n}\n")
+	git(t, dir, "commit", "-qam", "::error::hostile title")
 	p := open(t, dir, "hostile", "stranger/r")
 	res := p.run(t, bot).Start(ctx, t)
 
