@@ -29,7 +29,6 @@ type env struct {
 // action runs other subcommands.
 func commands() []func(*env) *cobra.Command {
 	return []func(*env) *cobra.Command{
-		planTmp,
 		checkCommand,
 		buildCommand,
 		bootCommand,
