@@ -42,16 +42,16 @@ const cpuOffset = 1 << 20
 const overheadMiB = 128
 
 // HostBudget is what this host, and the control group this process is in,
-// leave for machines: nine tenths of the memory available now, every
-// processor.
+// leave for machines: nine tenths of the memory available now, and every
+// processor; two where there is one, so that a guest may rest at its prompt while
+// another one runs.
 func HostBudget() *Budget {
 	available := availableMemory()
-	return &Budget{MemoryMiB: available / 10 * 9, CPUs: availableCPUs(), path: budgetPath()}
+	return &Budget{MemoryMiB: available / 10 * 9, CPUs: max(2, availableCPUs()), path: budgetPath()}
 }
 
-func budgetPath() string {
-	return filepath.Join(os.TempDir(), fmt.Sprintf("asterbot-%d.budget", os.Getuid()))
-}
+// budgetPath is the same for all processes of a user, whatever their TMPDIR.
+func budgetPath() string { return filepath.Join(cacheDir(), "budget.lock") }
 
 var hostBudget = sync.OnceValue(HostBudget)
 
@@ -94,6 +94,9 @@ func (b *Budget) Reserve(ctx context.Context, memoryMiB, cpus int) (*Reservation
 
 // try takes everything or nothing.
 func (b *Budget) try(shares, cpus int) (*Reservation, error) {
+	if err := os.MkdirAll(filepath.Dir(b.path), 0o755); err != nil {
+		return nil, fmt.Errorf("open budget: %w", err)
+	}
 	// One open file for each reservation: the locks belong to it.
 	f, err := os.OpenFile(b.path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {

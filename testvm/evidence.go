@@ -74,12 +74,12 @@ func (g *Guest) isIdle() bool {
 	return err == nil && idle(text)
 }
 
-var flagsAndHalt = regexp.MustCompile(`EFL=([0-9a-f]{8}).*?HLT=([01])`)
+var flagsAndHalt = regexp.MustCompile(`[ER]FL=([0-9a-f]{8,16}).*?HLT=([01])`)
 
 func idle(registers string) bool {
 	cpus := flagsAndHalt.FindAllStringSubmatch(strings.ReplaceAll(registers, "\n", " "), -1)
 	for _, c := range cpus {
-		flags, err := strconv.ParseUint(c[1], 16, 32)
+		flags, err := strconv.ParseUint(c[1], 16, 64)
 		const interruptsEnabled = 1 << 9
 		if err != nil || c[2] != "1" || flags&interruptsEnabled == 0 {
 			return false

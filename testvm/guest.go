@@ -221,6 +221,10 @@ func (m Machine) launch(ctx context.Context) (_ *Guest, err error) {
 	if g.QMP, err = dialQMP(limited, qmp); err != nil {
 		g.cmd.Signal(syscall.SIGKILL)
 		why := g.cmd.Wait(ctx)
+		var failed *proc.Error
+		if errors.As(why, &failed) {
+			failed.Tail = words(failed.Tail)
+		}
 		if ctx.Err() != nil {
 			return nil, why
 		}
@@ -616,4 +620,7 @@ func (g *Guest) Console(name string) *Recording {
 }
 
 // Story is what the consoles have told so far.
-func (g *Guest) Story() *console.Story { return g.log.Story() }
+func (g *Guest) Story() console.Story { return g.log.Story() }
+
+// Pid is the process id of QEMU, for those who measure it.
+func (g *Guest) Pid() int { return g.cmd.Pid() }

@@ -65,7 +65,7 @@ func kernelDir() string {
 
 // modules are what the tests' guests need and Debian's cloud kernel has as
 // modules, in the order in which they can be loaded.
-var modules = []string{"virtio_console", "virtio_blk", "crc16", "mbcache", "jbd2", "crc32c_generic", "libcrc32c", "ext4"}
+var modules = []string{"virtio_ring", "virtio", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci", "virtio_console", "virtio_blk", "cdrom", "isofs"}
 
 // outb ends QEMU through isa-debug-exit: the argument is what it writes.
 const outb = `#include <stdlib.h>
@@ -185,10 +185,10 @@ func start(t testing.TB, m testvm.Machine) *testvm.Guest {
 		cancel()
 		e := g.Wait()
 		if t.Failed() {
-			t.Logf("ending: %+v", e)
+			t.Logf("ending: %v", e)
 			for _, name := range testvm.Consoles {
 				out := g.Console(name).Bytes()
-				t.Logf("%s:\n%q", name, out[max(0, len(out)-3000):])
+				t.Logf("%s:\n%q", name, out[max(0, len(out)-1500):])
 			}
 		}
 	})

@@ -211,7 +211,7 @@ func (m Machine) common(devices []device, fds *inherited) []string {
 	if k := m.Kernel; k != nil {
 		args = append(args, "-kernel", k.Image)
 		if k.Initrd != "" {
-			args = append(args, "-initrd", comma(k.Initrd))
+			args = append(args, "-initrd", k.Initrd)
 		}
 		if line := strings.Join(m.params(), " "); line != "" {
 			args = append(args, "-append", line)

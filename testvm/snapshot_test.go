@@ -33,7 +33,7 @@ func TestForksGoOnFromOneBootAndKnowNothingOfEachOther(t *testing.T) {
 			random[n] = string(r.Output)
 			assert.Len(t, random[n], 49, "the mark of another fork is not there")
 			e := g.Stop(t.Context())
-			assert.Equal(t, testvm.OK, e.Outcome, "%+v", e)
+			assert.Equal(t, testvm.OK, e.Outcome, "%v", e)
 		})
 	}
 	all.Wait()

@@ -73,11 +73,13 @@ func (w *watchdog) verdict(now time.Duration) (*cause, time.Duration) {
 	return nil, next - now
 }
 
-// late tells slow from dead: a deadline that passes in silence is a hang.
+// late tells slow from dead: a deadline that passes in silence is a hang. What
+// said a word at its beginning and nothing for three quarters of its time counts
+// as silent.
 func (w *watchdog) late(now time.Duration) *cause {
 	spent := now - w.began
-	if w.said == 0 && w.progress <= w.began {
-		return &cause{Hang, w.title("hang"), fmt.Sprintf("%s said nothing in %.0f s, after stage %s", w.doing, spent.Seconds(), orNone(w.stage))}
+	if silent := now - max(w.bytes, w.progress); silent >= spent/4*3 {
+		return &cause{Hang, w.title("hang"), fmt.Sprintf("%s said nothing for %.0f of its %.0f s, after stage %s", w.doing, silent.Seconds(), spent.Seconds(), orNone(w.stage))}
 	}
 	c := &cause{Timeout, w.title("timeout"), fmt.Sprintf("%s was not done after %.0f s, though the console went on, after stage %s", w.doing, spent.Seconds(), orNone(w.stage))}
 	if rate := float64(w.said) / spent.Seconds(); rate >= floodRate {
