@@ -15,6 +15,9 @@ type Matrix struct {
 // expression, no separator of paths, nothing a shell or a log acts upon.
 var plain = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9 _.,+()-]{0,99}$`)
 
+// image is the reference of a container image.
+var image = regexp.MustCompile(`^[a-z0-9][a-z0-9._/:-]{0,200}(@sha256:[0-9a-f]{64})?$`)
+
 // ParseMatrix reads a matrix and holds it to what Actions can run: at most
 // MaxJobs jobs of numbers, booleans and plain words. Names of packages reach
 // a workflow only through documents, never through the matrix's words.
@@ -31,7 +34,7 @@ func ParseMatrix(data []byte) (Matrix, error) {
 			switch v := value.(type) {
 			case float64, bool:
 			case string:
-				if v != "" && !plain.MatchString(v) {
+				if v != "" && !plain.MatchString(v) && !(key == "container" && image.MatchString(v)) {
 					return Matrix{}, fmt.Errorf("read the matrix: job %d has a %s that is no plain word", i, key)
 				}
 			default:

@@ -133,6 +133,8 @@ type Result struct {
 	Case
 	// Package is the package a test is about.
 	Package string `json:"package,omitempty"`
+	// Version is the version, at head, of the package that the case is about.
+	Version string `json:"version,omitempty"`
 	// Was is the status at base, Now at head, Control on the control kernel
 	// (empty where it was not asked).
 	Was     Status `json:"was"`
@@ -341,7 +343,8 @@ type Report struct {
 	Notices []string `json:"notices,omitempty"`
 	// Errors are the stages that could not look.
 	Errors []string `json:"errors,omitempty"`
-	// Versions are those of the tools that were used.
+	// Versions are those of the tools that were used, and under "kernel" that of
+	// the kernel under test, where it is known.
 	Versions map[string]string `json:"versions,omitempty"`
 	Started  time.Time         `json:"started,omitzero"`
 	Seconds  float64           `json:"seconds,omitempty"`

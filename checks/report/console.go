@@ -18,9 +18,9 @@ var commandStrings = regexp.MustCompile("(?s)(?:\x1b[\\]PX^_]|\u009d|\u0090|\u00
 // it.
 var clears = regexp.MustCompile("\x1b(?:c|\\[[0-3]?J|\\[\\?1049[hl])")
 
-// console renders a console's bytes as HTML, colours and cursor movements
+// Console renders a console's bytes as HTML, colours and cursor movements
 // included.
-func console(raw []byte) template.HTML {
+func Console(raw []byte) template.HTML {
 	if len(raw) == 0 {
 		return ""
 	}

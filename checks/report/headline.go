@@ -249,7 +249,7 @@ func changes(cases []checks.Result, n int) string {
 // "iso installs again", "network: ip-addr fails".
 func Sentence(c checks.Result) string {
 	subject, rest := clip(Plain(c.Subject), 80), clip(Plain(c.Name), 80)
-	if c.Kind == checks.KindTest {
+	if c.Kind == checks.KindTest || c.Kind == checks.KindLint {
 		if pkg := clip(Plain(c.Package), 80); pkg != "" {
 			if after, ok := strings.CutPrefix(rest, pkg); ok && after != "" && strings.ContainsRune(" -_:", rune(after[0])) {
 				rest = after[1:]

@@ -66,6 +66,8 @@ func TestTheHeadlineIsTheAnswer(t *testing.T) {
 			"1 new case fails of 4 cases: greet does not build"},
 		{"a regression and a new failure", checks.Report{Cases: []checks.Result{regressed(checks.KindBuild, pkg, "sed", "builds"), case_(checks.KindBuild, pkg, "greet", "builds", checks.Absent, fail, checks.New)}},
 			"1 regression in 2 cases: sed no longer builds; 1 new case fails: greet does not build"},
+		{"a rule that is broken", checks.Report{Cases: []checks.Result{regressed(checks.KindLint, suite, "known-failures", "test/network/*")}},
+			"1 regression in 1 case: known-failures: test/network/* fails now"},
 		{"all is well", checks.Report{Cases: passing(23)}, "No regressions in 23 cases"},
 		{"only fixed", checks.Report{Cases: append(passing(3), test("sed", "sed substitutes", fail, pass, checks.Fixed))},
 			"No regressions in 4 cases; 1 fixed: sed substitutes again"},

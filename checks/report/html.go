@@ -252,7 +252,7 @@ func (v *htmlView) machines() []htmlMachine {
 		for _, device := range slices.Sorted(maps.Keys(m.Consoles)) {
 			p := m.Consoles[device]
 			data := v.read(p, maxConsole, true)
-			h.Consoles = append(h.Consoles, htmlConsole{Device: device, Path: p, Text: console(data), Cut: len(data) >= maxConsole})
+			h.Consoles = append(h.Consoles, htmlConsole{Device: device, Path: p, Text: Console(data), Cut: len(data) >= maxConsole})
 		}
 		out = append(out, h)
 	}

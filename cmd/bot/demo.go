@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,15 +14,8 @@ import (
 	"github.com/asterinas/asterbot/internal/kernel"
 )
 
-// checkFunc runs the whole pipeline on a subject, with the report in the folder out.
-type checkFunc func(ctx context.Context, e *env, s subject, out string, asJSON bool) error
-
-// newDemo makes the subcommand that creates the sample repository and checks one of its pull requests.
-func newDemo(check checkFunc) func(*env) *cobra.Command {
-	return func(e *env) *cobra.Command { return demo(e, check) }
-}
-
-func demo(e *env, check checkFunc) *cobra.Command {
+// demoCommand creates the sample repository and checks one of its pull requests.
+func demoCommand(e *env) *cobra.Command {
 	var list, asJSON, onlyCreate bool
 	var change, dir, out string
 	c := &cobra.Command{
@@ -65,10 +57,7 @@ some three minutes on two cores without KVM; what is known already is not run ag
 				fmt.Fprintf(e.Stderr, "branch %s and %d pull requests; check one with: bot check --repo %s --base %s --head %s\n", sample.Base, len(changes), dir, sample.Base, change)
 				return nil
 			}
-			if check == nil {
-				return couldNotLook(errors.New("checking is not part of this build"))
-			}
-			return check(c.Context(), e, subject{Repo: dir, Base: sample.Base, Head: change}, out, asJSON)
+			return checkSubject(c.Context(), e, subject{Repo: dir, Base: sample.Base, Head: change}, out, asJSON)
 		},
 	}
 	f := c.Flags()

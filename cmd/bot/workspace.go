@@ -86,8 +86,8 @@ type workspace struct {
 }
 
 // open lays a change out. The caller calls close whatever happens.
-func (s subject) open(ctx context.Context, e *env) (w *workspace, err error) {
-	w = &workspace{
+func (s subject) open(ctx context.Context, e *env) (_ *workspace, err error) {
+	w := &workspace{
 		subject: s, trees: map[pipeline.Side]string{}, kernels: map[pipeline.Side]*nix.Kernel{},
 		images: map[pipeline.Side]kernel.Image{}, specs: map[checks.Case]distro.CaseSpec{}, cache: kernel.Cache(e.Getenv),
 	}

@@ -142,7 +142,7 @@ func TestLines(t *testing.T) {
 	head := h.commit(map[string]string{"f": "1\ntwo\n3\n4\n6\n7\n8\n9\n10\n"})
 	lines, err := git.Repo{Dir: h.dir}.Lines(context.Background(), base, head, []string{"f"})
 	require.NoError(t, err)
-	assert.Equal(t, []distro.LineRange{{2, 2}, {4, 4}, {8, 9}}, lines["f"])
+	assert.Equal(t, []distro.LineRange{{First: 2, Last: 2}, {First: 4, Last: 4}, {First: 8, Last: 9}}, lines["f"])
 }
 
 func TestExport(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/user"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -91,6 +92,9 @@ func (n *Nix) Realise(ctx context.Context, b Build, done func(Built)) error {
 		if err := version.Safe(); err != nil {
 			return err
 		}
+		if err := n.ProbeSandbox(ctx); err != nil {
+			return err
+		}
 	}
 	if b.LogDir != "" {
 		if err := os.MkdirAll(b.LogDir, 0o755); err != nil {
@@ -133,6 +137,10 @@ func (n *Nix) realiseArgs(b Build, home string) []string {
 		"--indirect", "--add-root", filepath.Join(home, "root"),
 	}
 	option := func(name, value string) { args = append(args, "--option", name, value) }
+	if _, err := user.LookupGroup("nixbld"); err != nil && os.Geteuid() == 0 {
+		// Debian's package has Nix look for a group that it does not make.
+		option("build-users-group", "")
+	}
 	for _, o := range slices.Concat(n.Options, b.Options) {
 		if name, value, ok := strings.Cut(o, "="); ok {
 			option(name, value)

@@ -112,6 +112,18 @@ if [[ ${#missing[@]} != 0 ]]; then
   rm -f "${TMPDIR:-/tmp}/asterbot-apt.$$"
 fi
 
+# Programs that only 'make test' needs, built by Go into the checkout.
+if [[ $test == yes ]]; then
+  tools=$(cd "$here/../.." && pwd)/bin/tools
+  mkdir -p "$tools"
+  while IFS=$'\t' read -r name module version; do
+    [[ ! -e $tools/$name@$version ]] || continue
+    say "installing $name $version"
+    GOBIN=$tools GOFLAGS=-trimpath go install "$module@$version" || die "go install $module@$version failed; try again"
+    rm -f "$tools/$name@"* && : >"$tools/$name@$version"
+  done < <(rows go-tools.tsv)
+fi
+
 if [[ $fresh == yes && ${#missing[@]} == 0 ]]; then
   exit 0
 fi

@@ -18,14 +18,6 @@ func isCommand(p checks.PlannedCase) bool { return p.Case == commandCase(p.Subje
 // commands runs the suites that run through a command. Base is run when head
 // has a failure that base may share, or whenever base is not on demand.
 func (r *run) commands(ctx context.Context, s Side) {
-	if r.BuildOnly {
-		for _, p := range r.plan.Cases {
-			if isCommand(p) {
-				r.put(s, p.Case, checks.Outcome{Status: checks.Skip, Reason: "only builds were asked for"})
-			}
-		}
-		return
-	}
 	var jobs []*job
 	for _, p := range r.plan.Cases {
 		if !isCommand(p) || s == Base && r.BaseOnDemand && !r.failsAtHead(p.Subject) {

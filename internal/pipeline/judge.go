@@ -50,6 +50,7 @@ func (r *run) judge(ctx context.Context) []checks.Result {
 			res.Control = c.Status
 		}
 		res.Blame = r.blame(p, head)
+		res.Version = r.version(p)
 		if d, ok := diffs[Ref{p.Of, p.Subject}]; ok && res.Verdict != checks.Passing {
 			res.Causes, res.Via = d.Causes, d.Via
 		}
@@ -63,6 +64,19 @@ func (r *run) judge(ctx context.Context) []checks.Result {
 		out = append(out, res)
 	}
 	return out
+}
+
+// version is the version, at head, of the package that a case is about.
+func (r *run) version(p checks.PlannedCase) string {
+	name := p.Package
+	if p.Of == distro.KindPackage {
+		name = p.Subject
+	}
+	if name == "" {
+		return ""
+	}
+	a, _ := r.attr(Head, distro.KindPackage, name)
+	return a.Meta.Version
 }
 
 // blame says whose a failure is. What does not run in a machine has no kernel

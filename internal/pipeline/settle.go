@@ -23,7 +23,7 @@ type Check struct {
 	Memo         Memo
 	Progress     Progress
 
-	// BuildOnly leaves out installs, boots and tests.
+	// BuildOnly leaves out installs, boots and tests: they have no result then.
 	BuildOnly bool
 	// BaseOnDemand looks at base only for what fails at head, as in CI, where
 	// the memo of the default branch answers the rest.
@@ -73,6 +73,11 @@ type run struct {
 // error is the context's when it ended early: cases not settled by then
 // are error.
 func (c *Check) Settle(ctx context.Context, plan *checks.Plan) (*checks.Results, error) {
+	if c.BuildOnly {
+		only := *plan
+		only.Cases = slices.DeleteFunc(slices.Clone(plan.Cases), needsMachine)
+		plan = &only
+	}
 	r := &run{Check: c, plan: plan, sides: map[Side]*side{}}
 	for _, s := range []Side{Head, Base, Control} {
 		r.sides[s] = &side{
@@ -94,6 +99,10 @@ func (c *Check) Settle(ctx context.Context, plan *checks.Plan) (*checks.Results,
 	}
 	explainLikely(results.Cases)
 	return results, ctx.Err()
+}
+
+func needsMachine(p checks.PlannedCase) bool {
+	return p.Kind == checks.KindInstall || p.Kind == checks.KindBoot || p.Kind == checks.KindTest
 }
 
 // refs are the attributes of the planned cases.
@@ -159,10 +168,6 @@ func (r *run) settle(ctx context.Context, s Side, cases []checks.PlannedCase) {
 		case checks.KindBuild:
 			builds = append(builds, p)
 		case checks.KindInstall, checks.KindBoot, checks.KindTest:
-			if r.BuildOnly {
-				r.put(s, p.Case, checks.Outcome{Status: checks.Skip, Reason: "only builds were asked for"})
-				continue
-			}
 			boots = append(boots, p)
 		}
 	}

@@ -1,10 +1,12 @@
 # Unpacks Debian packages into one root and makes an ext2 image of it, the same bytes each time.
 #
-# Needs of its surroundings: $busybox (static), $debs, $init; mke2fs and debugfs are
+# Needs of its surroundings: $busybox (static) and $debs; mke2fs and debugfs are
 # those inside of the root, run through its own loader.
 PATH=/no-such-folder
 bb() { "$busybox" "$@"; }
 root=$PWD/root
+marker=$PWD/marker
+bb touch "$marker"
 
 # Debian's root is merged: /bin and the like are links into /usr.
 bb mkdir -p "$root/usr"
@@ -56,13 +58,16 @@ alternative c++ g++
 alternative editor nano
 bb mkdir -p "$root/dev" "$root/proc" "$root/sys" "$root/tmp" "$root/run" "$root/root" "$root/var/lib" "$root/var/log" "$root/nix/store" "$root/etc/nix"
 bb chmod 1777 "$root/tmp"
-bb cp "$init" "$root/init"
-bb chmod 755 "$root/init"
-bb rm -f "$root/sbin/init"
-bb ln -s /init "$root/sbin/init"
+# The guest's init looks for programs in /sw/bin and /bin.
+bb mkdir -p "$root/sw"
+bb ln -s ../usr/sbin "$root/sw/bin"
+
+# Run by the guest's init before the prompt: what udev would have done.
+printf '%s\n' 'ln -sfn /proc/self/fd /dev/fd' 'ln -sfn fd/0 /dev/stdin' 'ln -sfn fd/1 /dev/stdout' 'ln -sfn fd/2 /dev/stderr' \
+  'mount -t cgroup2 cgroup2 /sys/fs/cgroup 2>/dev/null' 'hostname debian' >"$root/etc/rc"
 
 # Times: unpacking leaves those of folders, and of what was just written, at now.
-bb find "$root" -newer "$init" -exec "$busybox" touch -h -d @1 {} +
+bb find "$root" -newer "$marker" -exec "$busybox" touch -h -d @1 {} +
 bb find "$root" -type d -exec "$busybox" touch -h -d @1 {} +
 
 lib=$root/usr/lib/x86_64-linux-gnu
