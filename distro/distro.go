@@ -218,6 +218,7 @@ const (
 	StatusEvalFailed       Status = "eval-failed"
 	StatusEvalFixed        Status = "eval-fixed"
 	StatusEvalStillFailing Status = "eval-still-failing"
+	StatusUnknown          Status = "unknown" // base could not be listed, so nothing can be said
 )
 
 // AttrDiff is what a change does to one attribute, and why.

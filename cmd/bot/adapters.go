@@ -56,7 +56,7 @@ func (w *workspace) evaluation(side pipeline.Side) (nix.Evaluation, error) {
 		return nix.Evaluation{}, err
 	}
 	e := nix.Evaluation{
-		Root: w.trees[side], Entry: entry, Nixpkgs: w.nixpkgs, Profile: w.profileName(),
+		Root: w.trees[side], Entry: entry, Nixpkgs: w.nixpkgs, Profile: w.profileName(), Reads: w.config.Reads,
 		Limits: nix.Limits{Time: time.Duration(w.config.Limits.EvalTime), Memory: uint64(w.config.Limits.EvalMemory) << 20},
 	}
 	if p := w.config.Nixpkgs.Path; e.Nixpkgs == "" && p != "" {

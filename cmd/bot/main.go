@@ -30,6 +30,7 @@ type env struct {
 func commands() []func(*env) *cobra.Command {
 	return []func(*env) *cobra.Command{
 		checkCommand,
+		planCommand,
 		buildCommand,
 		bootCommand,
 		reportCommand,

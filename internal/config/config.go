@@ -14,6 +14,9 @@ type Config struct {
 	// Entry is the Nix file that lists packages, images and suites, relative to the repository's root. Of several places the first that exists counts, so that one
 	// configuration fits a history that moved the file.
 	Entry Places `yaml:"entry" jsonschema:"example=distro/default.nix"`
+	// Reads are the files and folders, relative to the repository's root, that the evaluation of the entry may read, beside the entry itself and the package set. A change of
+	// any other file cannot change what is evaluated, and is planned without evaluating. Left out, it is all of the repository.
+	Reads Places `yaml:"reads,omitempty" jsonschema:"example=distro"`
 	// Nixpkgs says which package set the entry is evaluated with.
 	Nixpkgs Nixpkgs `yaml:"nixpkgs"`
 	// Kernel is the kernel under test: its inputs, how it is built, how it is booted.
