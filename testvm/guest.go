@@ -624,7 +624,7 @@ func (g *Guest) Console(name string) *Recording {
 }
 
 // Story is what the consoles have told so far.
-func (g *Guest) Story() console.Story { return g.log.Story() }
+func (g *Guest) Story() *console.Story { return g.log.Story() }
 
 // Pid is the process id of QEMU, for those who measure it.
 func (g *Guest) Pid() int { return g.cmd.Pid() }

@@ -25,8 +25,24 @@ type env struct {
 	Dir    string // the working directory
 }
 
-// commands are the subcommands, in the order of the help.
-var commands = []func(*env) *cobra.Command{}
+// commands are the subcommands, in the order of the help. It is a function because the
+// action runs other subcommands.
+func commands() []func(*env) *cobra.Command {
+	return []func(*env) *cobra.Command{
+		checkCommand,
+		planCommand,
+		buildCommand,
+		bootCommand,
+		reportCommand,
+		demoCommand,
+		doctorCommand,
+		vmCommand,
+		shellCommand,
+		driftCommand,
+		lintCommand,
+		actionCommand,
+	}
+}
 
 // exitError ends the process with a code; the message, if any, is printed.
 type exitError struct {
@@ -79,7 +95,7 @@ func run(ctx context.Context, e *env, args []string) int {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usage("%w; see '%s --help'", err, c.CommandPath())
 	})
-	for _, c := range commands {
+	for _, c := range commands() {
 		root.AddCommand(c(e))
 	}
 	err := root.ExecuteContext(ctx)

@@ -3,9 +3,8 @@ package pipeline
 import (
 	"cmp"
 	"context"
-	"fmt"
+	"maps"
 	"slices"
-	"time"
 
 	"github.com/asterinas/asterbot/checks"
 	"github.com/asterinas/asterbot/distro"
@@ -24,20 +23,34 @@ func (r *run) judge(ctx context.Context) []checks.Result {
 		diffs[Ref{distro.KindSuite, s.Name}] = distro.AttrDiff{Attr: s.Name, Status: s.Status, Root: s.Root, Causes: s.Causes, Via: s.Via}
 	}
 	out := make([]checks.Result, 0, len(r.plan.Cases))
-	for _, p := range r.plan.Cases {
+	found := r.found()
+	for i, p := range slices.Concat(r.plan.Cases, found) {
+		// A test that a command did not report on one side is not there on
+		// that side, provided that the command ran.
+		unseen := checks.Outcome{Status: checks.Unknown}
+		if i >= len(r.plan.Cases) {
+			unseen.Status = checks.Absent
+		}
 		head, ok := r.get(Head, p.Case)
 		if !ok {
 			head = notSettled(ctx, nil, string(p.Kind))
+			if ran, ok := r.get(Head, commandCase(p.Subject)); ok && ran.Status == checks.Pass {
+				head = unseen
+			}
 		}
 		base, ok := r.get(Base, p.Case)
 		if !ok {
 			base = checks.Outcome{Status: checks.Unknown}
+			if ran, ok := r.get(Base, commandCase(p.Subject)); ok && ran.Status == checks.Pass {
+				base = unseen
+			}
 		}
-		res := result(p, base, head)
+		res := checks.Compare(p.Case, p.Package, base, head)
 		if c, ok := r.get(Control, p.Case); ok {
 			res.Control = c.Status
 		}
 		res.Blame = r.blame(p, head)
+		res.Version = r.version(p)
 		if d, ok := diffs[Ref{p.Of, p.Subject}]; ok && res.Verdict != checks.Passing {
 			res.Causes, res.Via = d.Causes, d.Via
 		}
@@ -53,38 +66,17 @@ func (r *run) judge(ctx context.Context) []checks.Result {
 	return out
 }
 
-// result puts two outcomes of a case together.
-func result(p checks.PlannedCase, base, head checks.Outcome) checks.Result {
-	shown := head
-	if head.Status == checks.Absent {
-		shown = checks.Outcome{Status: checks.Absent, Reason: "no longer there", Stage: head.Stage}
+// version is the version, at head, of the package that a case is about.
+func (r *run) version(p checks.PlannedCase) string {
+	name := p.Package
+	if p.Of == distro.KindPackage {
+		name = p.Subject
 	}
-	was := base.Status
-	if was == checks.Error {
-		was = checks.Unknown
+	if name == "" {
+		return ""
 	}
-	res := checks.Result{
-		Case: p.Case, Package: p.Package,
-		Was: was, Now: head.Status,
-		Verdict: checks.Judge(sideOf(base), sideOf(head)),
-		Stage:   shown.Stage, Reason: shown.Reason, Title: shown.Title,
-		Attempts: head.Attempts, Passes: head.Passes,
-		WasAttempts: base.Attempts, WasPasses: base.Passes,
-		Log: shown.Log, Seconds: shown.Seconds, Exit: shown.Exit,
-		Tail: shown.Tail, Likely: shown.Likely, Kernel: shown.Kernel,
-		Machine: shown.Machine, Trace: shown.Trace, Image: shown.Image,
-	}
-	if head.Remembered != nil {
-		res.Remembered = head.Remembered.UTC().Format(time.RFC3339)
-	}
-	if base.Status == checks.Error && head.Status == checks.Fail {
-		res.Reason += fmt.Sprintf(" (base is not known: %s)", base.Reason)
-	}
-	return res
-}
-
-func sideOf(o checks.Outcome) checks.Side {
-	return checks.Side{Status: o.Status, Attempts: o.Attempts, Passes: o.Passes}
+	a, _ := r.attr(Head, distro.KindPackage, name)
+	return a.Meta.Version
 }
 
 // blame says whose a failure is. What does not run in a machine has no kernel
@@ -149,4 +141,11 @@ func explainLikely(cases []checks.Result) {
 		slices.SortStableFunc(c.Likely, func(a, b string) int { return cmp.Compare(uses[a], uses[b]) })
 		c.Likely = c.Likely[:min(3, len(c.Likely))]
 	}
+}
+
+// sortedCases are the cases of outcomes in a fixed order.
+func sortedCases(m map[checks.Case]checks.Outcome) []checks.Case {
+	return slices.SortedFunc(maps.Keys(m), func(a, b checks.Case) int {
+		return cmp.Or(cmp.Compare(a.Subject, b.Subject), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name))
+	})
 }

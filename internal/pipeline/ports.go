@@ -61,6 +61,9 @@ type Job struct {
 	Output string
 	// Suite holds the cases to run, and how.
 	Suite distro.Suite
+	// Command marks a suite that runs through a configured command instead of
+	// in a machine of ours. Output is empty then.
+	Command bool
 	// Attempts is how often at least each case is to be run; zero means once,
 	// and again where it fails.
 	Attempts int

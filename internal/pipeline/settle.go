@@ -23,7 +23,7 @@ type Check struct {
 	Memo         Memo
 	Progress     Progress
 
-	// BuildOnly leaves out installs, boots and tests.
+	// BuildOnly leaves out installs, boots and tests: they have no result then.
 	BuildOnly bool
 	// BaseOnDemand looks at base only for what fails at head, as in CI, where
 	// the memo of the default branch answers the rest.
@@ -73,6 +73,11 @@ type run struct {
 // error is the context's when it ended early: cases not settled by then
 // are error.
 func (c *Check) Settle(ctx context.Context, plan *checks.Plan) (*checks.Results, error) {
+	if c.BuildOnly {
+		only := *plan
+		only.Cases = slices.DeleteFunc(slices.Clone(plan.Cases), needsMachine)
+		plan = &only
+	}
 	r := &run{Check: c, plan: plan, sides: map[Side]*side{}}
 	for _, s := range []Side{Head, Base, Control} {
 		r.sides[s] = &side{
@@ -83,7 +88,9 @@ func (c *Check) Settle(ctx context.Context, plan *checks.Plan) (*checks.Results,
 	}
 	r.evaluate(ctx)
 	r.settle(ctx, Head, plan.Cases)
+	r.commands(ctx, Head)
 	r.settle(ctx, Base, r.neededAtBase())
+	r.commands(ctx, Base)
 	r.repeatFlaky(ctx)
 	r.control(ctx)
 	results := &checks.Results{Schema: checks.SchemaResults, Machines: r.machines, Cases: r.judge(ctx)}
@@ -94,13 +101,17 @@ func (c *Check) Settle(ctx context.Context, plan *checks.Plan) (*checks.Results,
 	return results, ctx.Err()
 }
 
+func needsMachine(p checks.PlannedCase) bool {
+	return p.Kind == checks.KindInstall || p.Kind == checks.KindBoot || p.Kind == checks.KindTest
+}
+
 // refs are the attributes of the planned cases.
 func refs(cases []checks.PlannedCase) []Ref {
 	var out []Ref
 	seen := map[Ref]bool{}
 	for _, p := range cases {
 		ref := Ref{p.Of, p.Subject}
-		if !seen[ref] && p.Kind != checks.KindLint {
+		if !seen[ref] && p.Kind != checks.KindLint && !isCommand(p) {
 			seen[ref] = true
 			out = append(out, ref)
 		}
@@ -148,16 +159,15 @@ func (r *run) neededAtBase() []checks.PlannedCase {
 func (r *run) settle(ctx context.Context, s Side, cases []checks.PlannedCase) {
 	var builds, boots []checks.PlannedCase
 	for _, p := range cases {
+		if isCommand(p) {
+			continue
+		}
 		switch p.Kind {
 		case checks.KindEval:
 			r.put(s, p.Case, r.evaluated(s, p))
 		case checks.KindBuild:
 			builds = append(builds, p)
 		case checks.KindInstall, checks.KindBoot, checks.KindTest:
-			if r.BuildOnly {
-				r.put(s, p.Case, checks.Outcome{Status: checks.Skip, Reason: "only builds were asked for"})
-				continue
-			}
 			boots = append(boots, p)
 		}
 	}

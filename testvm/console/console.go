@@ -97,6 +97,7 @@ type Log struct {
 	queue    []Event
 	levels   [levels]int
 	lines    int // kernel lines on the console that has most
+	own      [clocks]bool
 }
 
 // target is what a literal of the matcher stands for.
@@ -108,6 +109,7 @@ type target struct {
 // what comes through Write; it may be nil when only Feed is used.
 func NewLog(t Tables, clock func() time.Duration) *Log {
 	l := &Log{tables: t, clock: clock, stage: -1}
+	l.own[t.Clock] = true
 	var literals []string
 	add := func(text string, to target) {
 		literals = append(literals, text)
@@ -139,7 +141,7 @@ func (l *Log) Console(name string) *Console {
 			return c
 		}
 	}
-	c := &Console{log: l, name: name, kernel: kernelLines{seen: map[string]*seenLine{}}, banners: make([]int, len(l.tables.Stages))}
+	c := &Console{log: l, name: name, kernel: kernelLines{seen: map[string]uint64{}}, banners: make([]int, len(l.tables.Stages))}
 	l.consoles = append(l.consoles, c)
 	return c
 }
@@ -304,26 +306,14 @@ func (c *Console) takeLine(at time.Duration) {
 // read takes in one line, or a part of a long one.
 func (c *Console) read(at time.Duration, line []byte) {
 	l := c.log
-	c.segments = split(c.segments[:0], line)
+	c.segments = c.split(c.segments[:0], line)
 	if !l.initRuns() {
 		c.earlyLevels(line)
 	}
-	kernel := false
-	for _, s := range c.segments {
-		if !s.kernel {
-			continue
-		}
-		kernel = true
-		l.levels[s.level]++
-		c.kernel.add(line[s.start:s.end], s.level)
-		l.lines = max(l.lines, c.kernel.lines)
-	}
-	if kernel && c.seen == 0 {
-		l.reach(StageKernel, at, c.name)
-	}
+	kernel := slices.ContainsFunc(c.segments, func(s segment) bool { return s.kernel })
 	c.since++
 	awaited := c.awaitsInit
-	taken := false // by a report
+	header := hit{pattern: -1}
 	l.match.find(line, func(literal, start, end int) {
 		if end <= c.seen {
 			return
@@ -332,25 +322,54 @@ func (c *Console) read(at time.Duration, line []byte) {
 		case k.stage >= 0:
 			c.stageText(at, k.stage)
 		case k.crash >= 0:
-			taken = c.crashText(at, k.crash, line, start, end) || taken
-		default:
-			if c.begins(line, start) {
-				l.end = l.tables.Ends[k.end].End
-				l.queue = append(l.queue, Event{Kind: EventEnd, At: at, Console: c.name, End: l.end})
+			// Of several patterns the first in the table counts.
+			if (header.pattern < 0 || k.crash < header.pattern) && c.isHeader(k.crash, line, start, end) {
+				header = hit{k.crash, start, end}
 			}
+		case c.begins(line, start):
+			l.end = l.tables.Ends[k.end].End
+			l.queue = append(l.queue, Event{Kind: EventEnd, At: at, Console: c.name, End: l.end})
 		}
 	})
 	for _, i := range l.regexps {
-		if m := l.tables.Crashes[i].Regexp.FindIndex(line); m != nil && m[1] > c.seen {
-			taken = c.startCrash(at, l.tables.Crashes[i], line, m[0], m[1]) || taken
+		if m := l.tables.Crashes[i].Regexp.FindIndex(line); m != nil && m[1] > c.seen && header.pattern < 0 {
+			header = hit{i, m[0], m[1]}
 		}
+	}
+	if kernel && c.seen == 0 {
+		l.reach(StageKernel, at, c.name)
+	}
+	taken := false // by a report
+	if header.pattern >= 0 {
+		taken = c.startCrash(at, l.tables.Crashes[header.pattern], line, header.start, header.end)
 	}
 	if !taken && c.open != nil {
 		taken = c.continueCrash(line)
 	}
+	c.keepKernel(line, taken || bytes.Contains(line, []byte("---[ ")))
 	if awaited && !kernel && !taken && len(bytes.TrimSpace(line)) > 0 {
 		c.awaitsInit = false
 		l.reach(StageInit, at, c.name)
+	}
+}
+
+// hit is where a crash pattern was found in a line.
+type hit struct{ pattern, start, end int }
+
+// keepKernel remembers the kernel's lines, but those of a report: they are
+// told with it.
+func (c *Console) keepKernel(line []byte, taken bool) {
+	l := c.log
+	for _, s := range c.segments {
+		if !s.kernel {
+			continue
+		}
+		l.levels[s.level]++
+		c.kernel.lines++
+		l.lines = max(l.lines, c.kernel.lines)
+		if !taken {
+			c.kernel.add(line[s.start:s.end])
+		}
 	}
 }
 

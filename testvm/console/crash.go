@@ -87,9 +87,10 @@ type block struct {
 	lines   int
 }
 
-// crashText judges a text of a crash pattern found in a line.
-func (c *Console) crashText(at time.Duration, i int, line []byte, start, end int) bool {
-	p := c.log.tables.Crashes[i]
+// isHeader reports whether the text of a crash pattern, found in a line, begins
+// a report there.
+func (c *Console) isHeader(pattern int, line []byte, start, end int) bool {
+	p := c.log.tables.Crashes[pattern]
 	switch {
 	case !c.begins(line, start),
 		p.Early && c.log.initRuns(),
@@ -97,7 +98,7 @@ func (c *Console) crashText(at time.Duration, i int, line []byte, start, end int
 		p.Whole && len(bytes.TrimSpace(line[end:])) > 0:
 		return false
 	}
-	return c.startCrash(at, p, line, start, end)
+	return true
 }
 
 // startCrash opens a report, unless the line belongs to the one before.
@@ -228,7 +229,7 @@ func (c *Console) continueCrash(line []byte) bool {
 			// The next line of the log is after the report, but frames go on
 			// on the console that has no log.
 			b.message = false
-			return true
+			return false
 		}
 		return b.asterinas(text)
 	case StyleLinux:
@@ -310,8 +311,10 @@ func hex(s string) (uint64, error) { return strconv.ParseUint(strings.TrimPrefix
 
 var (
 	linuxFrame = regexp.MustCompile(`^\s*(?:\[<?[0-9a-f ]+>?\] )?(\? )?(?:\[<([0-9a-f]+)>\] )?(\? )?([A-Za-z_.$][\w.$]*)\+(0x[0-9a-f]+)/0x[0-9a-f]+`)
-	linuxPlace = regexp.MustCompile(`^\s*(?:RIP: [0-9a-f]{4}:|pc : |epc : |PC is at |IP: )(?:\[<[0-9a-f]+>\] )?([A-Za-z_.$][\w.$]*)\+`)
-	warnPlace  = regexp.MustCompile(`^WARNING: CPU: \d+ PID: \d+ at (\S+:\d+) ([\w.$]+)`)
+	linuxPlace = regexp.MustCompile(`^\s*(?:RIP: [0-9a-f]{4}:|pc : |epc : |PC is at |IP: )(?:\[<[0-9a-f]+>\] )?([A-Za-z_.$][\w.$]*)\+(0x[0-9a-f]+)`)
+	// registers begins the lines of a report that say nothing to a reader.
+	registers = regexp.MustCompile(`^(CPU: |PID: |Hardware name: |Code: |R[A-Z0-9]{2}: |[CDEF]S: |CR\d: |DR\d: |EFLAGS|Modules linked in|#PF: |PGD |pstate: |sp : |x\d+ *: |Kernel Offset: |Tainted: |Sending NMI|\(detected by|Workqueue: |Stack:|Oops: |[0-9a-z ]+: [0-9a-f]{4} \[#)`)
+	warnPlace = regexp.MustCompile(`^WARNING: CPU: \d+ PID: \d+ at (\S+:\d+) ([\w.$]+)`)
 )
 
 // linux reads a line of registers and "Call Trace:".
@@ -320,32 +323,36 @@ func (b *block) linux(line []byte) bool {
 		b.lines = maxBlock
 		return true
 	}
-	if m := linuxPlace.FindSubmatch(line); m != nil {
-		if b.crash.Function == "" {
+	text := bytes.TrimSpace(line)
+	if m := linuxPlace.FindSubmatch(text); m != nil {
+		if b.crash.Function == "" && len(b.crash.Trace) == 0 {
 			b.crash.Function = string(m[1])
+			b.crash.Trace = []Frame{{Function: string(m[1]), Address: string(m[1]) + "+" + string(m[2])}}
 		}
 		return true
 	}
-	text := bytes.TrimSpace(line)
 	switch {
 	case bytes.EqualFold(text, []byte("call trace:")), bytes.Equal(text, []byte("Backtrace:")):
-		b.tracing = len(b.crash.Trace) == 0
+		b.tracing = len(b.crash.Trace) <= 1 // none, or where it happened
 		return true
 	case bytes.HasSuffix(text, []byte("TASK>")) || bytes.HasSuffix(text, []byte("IRQ>")) || bytes.HasSuffix(text, []byte("NMI>")):
 		return true
 	}
 	if !b.tracing {
-		return false
+		return registers.Match(text)
 	}
 	m := linuxFrame.FindSubmatch(line)
 	if m == nil {
-		b.tracing = len(b.crash.Trace) == 0
-		return false
+		b.tracing = len(b.crash.Trace) <= 1
+		return registers.Match(text)
 	}
 	if len(m[1]) > 0 || len(m[3]) > 0 || len(b.crash.Trace) >= maxFrames {
 		return true // "? f" is a leftover on the stack
 	}
 	f := Frame{Function: string(m[4])}
+	if len(b.crash.Trace) == 1 && b.crash.Trace[0].Function == f.Function {
+		return true // arm64 begins with where it happened
+	}
 	if len(m[2]) > 0 {
 		f.Address = "0x" + string(m[2])
 	} else {
@@ -446,7 +453,7 @@ func (c *Crash) finish(symbols *Symbols) {
 		if path := calls(own); path != "" {
 			c.Title = path + ": " + words
 		}
-	case c.Function != "" && c.Kind != KindPanic && !strings.Contains(words, " in "+c.Function):
+	case c.Function != "" && !strings.HasPrefix(c.Message, "Kernel panic") && !strings.Contains(words, " in "+c.Function):
 		c.Title = words + " in " + short(c.Function)
 	}
 }
@@ -479,11 +486,13 @@ func calls(own []Frame) string {
 // leaves out.
 func (c *Crash) Reason() string {
 	var b strings.Builder
-	b.WriteString("kernel " + string(c.Kind))
-	if c.Message == "" {
-		b.WriteString(" without a message: the kernel's log is off (ostd.log_level=error and loglevel=error show it)")
-	} else {
-		b.WriteString(": " + c.words() + waitStatus(c.Message))
+	switch {
+	case c.Message == "":
+		b.WriteString("kernel " + string(c.Kind) + " without a message: the kernel's log is off (ostd.log_level=error and loglevel=error show it)")
+	case strings.HasPrefix(strings.ToLower(c.Message), "kernel "+string(c.Kind)):
+		b.WriteString(c.words() + waitStatus(c.Message))
+	default:
+		b.WriteString("kernel " + string(c.Kind) + ": " + c.words() + waitStatus(c.Message))
 	}
 	if c.File != "" {
 		b.WriteString(", at " + c.File)

@@ -37,7 +37,7 @@ type segment struct {
 
 // split cuts a line into segments. The kernel may write into the middle of a
 // line that a program has not ended yet.
-func split(dst []segment, line []byte) []segment {
+func (c *Console) split(dst []segment, line []byte) []segment {
 	from, at := 0, 0
 	for {
 		i := bytes.IndexByte(line[at:], '[')
@@ -45,8 +45,11 @@ func split(dst []segment, line []byte) []segment {
 			break
 		}
 		at += i
-		n, level, stamp, ok := prefix(line[at:])
-		if !ok {
+		n, level, stamp, clock, ok := prefix(line[at:])
+		if ok && !c.log.initRuns() {
+			c.log.own[clock] = true
+		}
+		if !ok || !c.log.own[clock] {
 			at++
 			continue
 		}
@@ -80,25 +83,28 @@ func cut(dst []segment, from, to int) []segment {
 //	[    1.234567] text              Linux, printk.time
 //	[    1.234567][    T1] text      Linux, printk.caller
 //	[     0.731] WARN  : text        Asterinas
-func prefix(b []byte) (n int, level Level, stamp []byte, ok bool) {
+func prefix(b []byte) (n int, level Level, stamp []byte, clock Clock, ok bool) {
 	i := 1
 	for i < len(b) && b[i] == ' ' {
 		i++
 	}
 	whole := digits(b[i:])
 	if whole == 0 || i+whole >= len(b) || b[i+whole] != '.' {
-		return 0, 0, nil, false
+		return 0, 0, nil, 0, false
 	}
 	from := i
 	i += whole + 1
 	fraction := digits(b[i:])
 	i += fraction
 	if i >= len(b) || b[i] != ']' || fraction != 3 && fraction != 6 {
-		return 0, 0, nil, false
+		return 0, 0, nil, 0, false
 	}
 	to := i
 	i++
-	if fraction == 6 {
+	if clock = ClockMicro; fraction == 3 {
+		clock = ClockMilli
+	}
+	if clock == ClockMicro {
 		i += caller(b[i:])
 		if i < len(b) && b[i] == ' ' {
 			i++
@@ -109,11 +115,11 @@ func prefix(b []byte) (n int, level Level, stamp []byte, ok bool) {
 			level, word = levelWord(b[i+1:])
 		}
 		if word == 0 {
-			return 0, 0, nil, false
+			return 0, 0, nil, 0, false
 		}
 		i += 1 + word
 	}
-	return i, level, b[from:to], true
+	return i, level, b[from:to], clock, true
 }
 
 func digits(b []byte) int {
@@ -213,7 +219,7 @@ func number(dst, b []byte, i, start int) (int, []byte) {
 		for j < len(b) && isHex(b[j]) {
 			j++
 		}
-		if j-i-2 > 4 {
+		if j-i-2 > 8 {
 			return j, append(dst, "ADDR"...)
 		}
 		return j, append(dst, 'N')
@@ -232,6 +238,8 @@ func number(dst, b []byte, i, start int) (int, []byte) {
 		j++
 	}
 	switch {
+	case decimal && j == end && j-i == 16:
+		return j, append(dst, "ADDR"...) // without letters by chance
 	case decimal && j == end:
 		for _, n := range numbered {
 			if !bytes.HasSuffix(dst[start:], []byte(n.before)) {

@@ -9,16 +9,10 @@ import (
 // kernelLines remembers the lines of a kernel's log on one console,
 // normalised, without repeats.
 type kernelLines struct {
-	seen    map[string]*seenLine
+	seen    map[string]uint64 // when it last came, as a count of lines
 	count   uint64
-	lines   int
+	lines   int // including those of reports
 	scratch []byte
-}
-
-type seenLine struct {
-	last  uint64 // when it last came, as a count of lines
-	times int
-	level Level
 }
 
 const (
@@ -26,25 +20,19 @@ const (
 	maxKernel = 400 // bytes of a normalised line
 )
 
-func (k *kernelLines) add(text []byte, level Level) {
+func (k *kernelLines) add(text []byte) {
 	k.count++
-	k.lines++
 	k.scratch = normalize(k.scratch[:0], text[:min(len(text), 2*maxKernel)])
 	key := k.scratch[:min(len(k.scratch), maxKernel)]
-	if s := k.seen[string(key)]; s != nil {
-		s.last = k.count
-		s.times++
-		return
-	}
-	if len(k.seen) >= maxSeen {
-		// Half of them go, the oldest, so that this is rare.
-		for line, s := range k.seen {
-			if s.last+maxSeen/2 < k.count {
+	if _, known := k.seen[string(key)]; !known && len(k.seen) >= maxSeen {
+		// The older half goes, so that this is rare.
+		for line, last := range k.seen {
+			if last+maxSeen/2 < k.count {
 				delete(k.seen, line)
 			}
 		}
 	}
-	k.seen[string(key)] = &seenLine{last: k.count, times: 1, level: level}
+	k.seen[string(key)] = k.count
 }
 
 // Mark is a place in the logs of all consoles.
@@ -82,9 +70,9 @@ func (l *Log) KernelSince(m Mark, console string) []string {
 	}
 	var all []found
 	for _, c := range from {
-		for text, s := range c.kernel.seen {
-			if s.last > m[c.name] && strings.TrimSpace(text) != "" {
-				all = append(all, found{strings.ToValidUTF8(text, "\uFFFD"), s.last})
+		for text, last := range c.kernel.seen {
+			if last > m[c.name] && strings.TrimSpace(text) != "" {
+				all = append(all, found{strings.ToValidUTF8(text, "\uFFFD"), last})
 			}
 		}
 	}

@@ -57,9 +57,7 @@ func newMatcher(literals []string) *matcher {
 
 // grow adds a state.
 func (m *matcher) grow() int {
-	next := make([]int32, len(m.next)+m.width)
-	copy(next, m.next)
-	m.next = next
+	m.next = append(m.next, make([]int32, m.width)...)
 	m.found = append(m.found, nil)
 	return len(m.found) - 1
 }

@@ -49,10 +49,10 @@ func (s *Story) Decisive() *Crash {
 }
 
 // Story returns what is known so far.
-func (l *Log) Story() Story {
+func (l *Log) Story() *Story {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	s := Story{
+	s := &Story{
 		Stages: slices.Clone(l.reached), End: l.end, Flood: l.flood(),
 		Bytes: map[string]int64{}, KernelLines: l.lines,
 	}

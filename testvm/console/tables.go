@@ -11,7 +11,20 @@ type Tables struct {
 	Stages  []StagePattern
 	Crashes []CrashPattern
 	Ends    []EndPattern
+	// Clock is how the kernel writes the time of a line of its log. Until init
+	// runs every form counts, and is the kernel's from then on.
+	Clock Clock
 }
+
+// Clock is a form of the time before a line of a kernel's log.
+type Clock int
+
+// The forms.
+const (
+	ClockMicro Clock = iota // [    1.234567] as Linux
+	ClockMilli              // [     1.234] LEVEL : as Asterinas
+	clocks
+)
 
 // StagePattern is a text that shows that a stage is reached.
 type StagePattern struct {
@@ -188,16 +201,16 @@ var otherCrashes = []CrashPattern{
 }
 
 var linuxEnds = []EndPattern{
-	{EndPowerOff, "reboot: Power down"},
-	{EndRestart, "reboot: Restarting system"},
-	{EndRestart, "reboot: machine restart"},
-	{EndHalt, "reboot: System halted"},
-	{EndHalt, "---[ end Kernel panic"},
+	{End: EndPowerOff, Text: "reboot: Power down"},
+	{End: EndRestart, Text: "reboot: Restarting system"},
+	{End: EndRestart, Text: "reboot: machine restart"},
+	{End: EndHalt, Text: "reboot: System halted"},
+	{End: EndHalt, Text: "---[ end Kernel panic"},
 }
 
 var asterinasEnds = []EndPattern{
-	{EndHalt, "Failed to power off the system because"},
-	{EndHalt, "Halting the machine..."},
+	{End: EndHalt, Text: "Failed to power off the system because"},
+	{End: EndHalt, Text: "Halting the machine..."},
 }
 
 // early makes patterns of another kernel count until init runs.
@@ -224,7 +237,8 @@ func Linux() Tables {
 		Name:    "linux",
 		Stages:  concat(firmware, linuxStages, asterinasStages),
 		Crashes: concat(linuxCrashes, early(asterinasCrashes), otherCrashes),
-		Ends:    concat(linuxEnds, asterinasEnds),
+		Ends:    linuxEnds,
+		Clock:   ClockMicro,
 	}
 }
 
@@ -234,6 +248,7 @@ func Asterinas() Tables {
 		Name:    "asterinas",
 		Stages:  concat(firmware, asterinasStages, linuxStages),
 		Crashes: concat(asterinasCrashes, early(linuxCrashes), otherCrashes),
-		Ends:    concat(asterinasEnds, linuxEnds),
+		Ends:    asterinasEnds,
+		Clock:   ClockMilli,
 	}
 }

@@ -1,0 +1,222 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"github.com/asterinas/asterbot/distro/nix"
+	"github.com/asterinas/asterbot/internal/doctor"
+	"github.com/asterinas/asterbot/internal/kernel"
+	"github.com/asterinas/asterbot/testvm"
+)
+
+// leastMemoryMiB is a machine and the firmware, emulator and build beside it.
+const leastMemoryMiB = 2 << 10
+
+// diagnosis is what bot doctor found out, as --json prints it. Sizes are in MiB.
+type diagnosis struct {
+	OK          bool                `json:"ok"`
+	Tools       []doctor.Tool       `json:"tools"`
+	Accelerator *testvm.Accelerated `json:"accelerator,omitempty"`
+	Sandbox     string              `json:"sandbox"` // "works", or why not
+	Processors  int                 `json:"processors"`
+	MemoryMiB   uint64              `json:"memory_mib"`
+	Disks       []disk              `json:"disks"`
+	Cache       string              `json:"cache"`
+	CacheReady  bool                `json:"cache_ready"`
+	Problems    []string            `json:"problems"`
+}
+
+// disk is the room in a folder that asterbot fills.
+type disk struct {
+	Path    string `json:"path"`
+	For     string `json:"for"`
+	FreeMiB uint64 `json:"free_mib"`
+}
+
+// doctorCommand says what this machine can do, and how to mend it.
+func doctorCommand(e *env) *cobra.Command {
+	var asJSON, install bool
+	c := &cobra.Command{
+		Use:   "doctor",
+		Short: "Say what this machine can do, and how to mend it",
+		Long: `Show each tool asterbot uses, its version, what needs it and how to get it; the accelerator that really works (a /dev/kvm that
+exists proves nothing: a small guest is run); whether Nix builds in a sandbox; memory and disk.
+
+With --install, first install what is missing through apt, as root or with sudo, unpack a Debian kernel into the cache (never onto
+the host) and import into the Nix store what the embedded package set builds from.
+
+Exit status: 0 if a check can run here, 3 if not.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if install {
+				if err := doctor.Install(c.Context(), e.Stderr); err != nil {
+					return couldNotLook(err)
+				}
+			}
+			d := diagnose(c.Context(), e)
+			if err := c.Context().Err(); err != nil {
+				return couldNotLook(err)
+			}
+			if asJSON {
+				enc := json.NewEncoder(e.Stdout)
+				enc.SetIndent("", "  ")
+				if err := enc.Encode(d); err != nil {
+					return couldNotLook(err)
+				}
+			} else if err := d.table(e); err != nil {
+				return couldNotLook(err)
+			}
+			if !d.OK {
+				return couldNotLook(fmt.Errorf("%d problems; mend them with 'bot doctor --install', or as shown above", len(d.Problems)))
+			}
+			return nil
+		},
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	c.Flags().BoolVar(&install, "install", false, "first install what is missing")
+	return c
+}
+
+func diagnose(ctx context.Context, e *env) *diagnosis {
+	d := &diagnosis{
+		Tools:      doctor.Examine(ctx),
+		Processors: runtime.NumCPU(),
+		MemoryMiB:  memoryMiB(),
+		Cache:      kernel.Cache(e.Getenv),
+		CacheReady: doctor.Ready(ctx) == nil,
+		Problems:   []string{},
+	}
+	problem := func(format string, args ...any) { d.Problems = append(d.Problems, fmt.Sprintf(format, args...)) }
+
+	have := map[string]bool{}
+	for _, t := range d.Tools {
+		have[t.Probe] = t.Path != ""
+		if t.Missing() {
+			problem("%s is missing: %s", t.Probe, t.Get)
+		}
+	}
+	if have["qemu-system-x86_64"] {
+		if a, err := testvm.Accelerate(ctx, "", false); err != nil {
+			problem("no guest runs here: %v", err)
+		} else {
+			d.Accelerator = &a
+		}
+	}
+	switch err := (&nix.Nix{}).ProbeSandbox(ctx); {
+	case !have["nix-store"]:
+		d.Sandbox = "no Nix"
+	case err != nil:
+		d.Sandbox = err.Error()
+		problem("Nix does not build in a sandbox: %v", err)
+	default:
+		d.Sandbox = "works"
+	}
+	if !d.CacheReady {
+		problem("%s lacks the kernel or the package set's inputs, or they are of other packages than this machine has: bot doctor --install", d.Cache)
+	}
+	if d.MemoryMiB < leastMemoryMiB {
+		problem("%d MiB of memory; machines and builds need %d", d.MemoryMiB, leastMemoryMiB)
+	}
+	for _, place := range []struct{ path, what string }{{"/nix/store", "builds"}, {d.Cache, "kernels, outcomes"}, {os.TempDir(), "disks of machines"}} {
+		free, err := freeMiB(place.path)
+		if err != nil {
+			problem("look for room in %s: %v", place.path, err)
+			continue
+		}
+		d.Disks = append(d.Disks, disk{place.path, place.what, free})
+		if free < diskNeeded>>20 {
+			problem("%d MiB free in %s, for %s; it takes %d", free, place.path, place.what, diskNeeded>>20)
+		}
+	}
+	d.OK = len(d.Problems) == 0
+	return d
+}
+
+func (d *diagnosis) table(e *env) error {
+	w := tabwriter.NewWriter(e.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "TOOL\tVERSION\tFOR\tWHAT IT DOES\tGET IT")
+	for _, t := range d.Tools {
+		version := t.Version
+		switch {
+		case t.Path == "":
+			version = "missing"
+		case version == "":
+			version = "there"
+		}
+		if r := []rune(version); len(r) > 44 {
+			version = string(r[:43]) + "…"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", filepath.Base(t.Probe), version, t.For, t.What, t.Get)
+	}
+	fmt.Fprintln(w)
+	accelerator := "none"
+	if a := d.Accelerator; a != nil {
+		accelerator = string(a.Accelerator)
+		if a.Why != "" {
+			accelerator += fmt.Sprintf(" (times are multiplied by %.1f): %s", a.Factor, a.Why)
+		}
+	}
+	fmt.Fprintf(w, "accelerator\t%s\n", accelerator)
+	fmt.Fprintf(w, "Nix's sandbox\t%s\n", d.Sandbox)
+	fmt.Fprintf(w, "processors\t%d\n", d.Processors)
+	fmt.Fprintf(w, "memory\t%d MiB\n", d.MemoryMiB)
+	for _, p := range d.Disks {
+		fmt.Fprintf(w, "disk\t%d MiB free in %s (%s)\n", p.FreeMiB, p.Path, p.For)
+	}
+	ready := "ready"
+	if !d.CacheReady {
+		ready = "not up to date"
+	}
+	fmt.Fprintf(w, "cache\t%s: %s\n", d.Cache, ready)
+	for _, p := range d.Problems {
+		fmt.Fprintf(w, "\nproblem\t%s", p)
+	}
+	if len(d.Problems) > 0 {
+		fmt.Fprintln(w)
+	}
+	return w.Flush()
+}
+
+// memoryMiB is what the kernel says can be had without swapping; zero where it does not say.
+func memoryMiB() uint64 {
+	f, err := os.Open("/proc/meminfo")
+	if err != nil {
+		return 0
+	}
+	defer f.Close()
+	for s := bufio.NewScanner(f); s.Scan(); {
+		if fields := strings.Fields(s.Text()); len(fields) > 1 && fields[0] == "MemAvailable:" {
+			kib, err := strconv.ParseUint(fields[1], 10, 64)
+			if err != nil {
+				return 0
+			}
+			return kib >> 10
+		}
+	}
+	return 0
+}
+
+// freeMiB is the room for this user in the file system that a folder is in, or will be in.
+func freeMiB(path string) (uint64, error) {
+	for {
+		var s unix.Statfs_t
+		err := unix.Statfs(path, &s)
+		if err == unix.ENOENT && path != "/" {
+			path = filepath.Dir(path)
+			continue
+		}
+		return s.Bavail * uint64(s.Bsize) >> 20, err
+	}
+}

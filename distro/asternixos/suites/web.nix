@@ -1,0 +1,18 @@
+# Web servers, and the clients that ask them.
+{
+  owner = "@asterinas/distro";
+  description = "nginx, lighttpd, the servers of languages, curl";
+  packages = [ "nginx" "lighttpd" "curl" "python3" "php" "ruby" "nodejs" "busybox" ];
+  memory = 1024;
+  cases = [
+    { name = "nginx"; package = "nginx"; run = "mkdir -p /tmp/ng/logs && echo from nginx > /tmp/ng/index.html && printf 'daemon off; master_process off; pid /tmp/ng/pid; error_log /tmp/ng/err; events {} http { access_log off; client_body_temp_path /tmp/ng/b; proxy_temp_path /tmp/ng/p; fastcgi_temp_path /tmp/ng/f; uwsgi_temp_path /tmp/ng/u; scgi_temp_path /tmp/ng/s; server { listen 127.0.0.1:8081; root /tmp/ng; } }' > /tmp/ng/conf && (nginx -e /tmp/ng/err -c /tmp/ng/conf & echo $! > /tmp/ng/pid1); sleep 2; curl -s --max-time 20 http://127.0.0.1:8081/; r=$?; kill $(cat /tmp/ng/pid1); exit $r"; expect = "^from nginx$"; timeout = 90; }
+    { name = "nginx-workers"; package = "nginx"; run = "mkdir -p /tmp/nw && echo from a worker > /tmp/nw/index.html && printf 'user root; worker_processes 2; pid /tmp/nw/pid; error_log /tmp/nw/err; events {} http { access_log off; client_body_temp_path /tmp/nw/b; proxy_temp_path /tmp/nw/p; fastcgi_temp_path /tmp/nw/f; uwsgi_temp_path /tmp/nw/u; scgi_temp_path /tmp/nw/s; server { listen 127.0.0.1:8082; root /tmp/nw; } }' > /tmp/nw/conf && nginx -e /tmp/nw/err -c /tmp/nw/conf; sleep 2; curl -s --max-time 20 http://127.0.0.1:8082/; r=$?; kill $(cat /tmp/nw/pid); exit $r"; expect = "^from a worker$"; timeout = 90; }
+    { name = "lighttpd"; package = "lighttpd"; run = "mkdir -p /tmp/li && echo from lighttpd > /tmp/li/index.html && printf 'server.document-root = \"/tmp/li\"\\nserver.port = 8083\\nserver.bind = \"127.0.0.1\"\\nindex-file.names = (\"index.html\")\\n' > /tmp/li/conf && (lighttpd -D -f /tmp/li/conf > /tmp/li/log 2>&1 & echo $! > /tmp/li/pid); sleep 2; curl -s --max-time 20 http://127.0.0.1:8083/; r=$?; kill $(cat /tmp/li/pid); exit $r"; expect = "^from lighttpd$"; timeout = 90; }
+    { name = "python-http"; package = "python3"; run = "mkdir -p /tmp/py && cd /tmp/py && echo from python > index.html && (python3 -m http.server 8084 --bind 127.0.0.1 > log 2>&1 & echo $! > pid); for i in $(seq 20); do curl -s --max-time 20 http://127.0.0.1:8084/ && break; sleep 1; done; r=$?; kill $(cat pid); exit $r"; expect = "^from python$"; timeout = 120; }
+    { name = "php-http"; package = "php"; run = "mkdir -p /tmp/ph && cd /tmp/ph && echo '<?php echo \"from php \", 6*7, \"\\n\";' > index.php && (php -S 127.0.0.1:8085 > log 2>&1 & echo $! > pid); for i in $(seq 20); do curl -s --max-time 20 http://127.0.0.1:8085/ && break; sleep 1; done; r=$?; kill $(cat pid); exit $r"; expect = "^from php 42$"; timeout = 120; }
+    { name = "nodejs-http"; package = "nodejs"; run = "node -e 'const s = require(\"http\").createServer((q, r) => r.end(\"from node\\n\")).listen(8086, \"127.0.0.1\", () => require(\"http\").get(\"http://127.0.0.1:8086/\", r => { r.on(\"data\", d => process.stdout.write(d)); r.on(\"end\", () => s.close()) }))'"; expect = "^from node$"; timeout = 120; }
+    { name = "busybox-httpd"; package = "busybox"; run = "mkdir -p /tmp/bb && echo from busybox > /tmp/bb/index.html && (busybox httpd -f -p 127.0.0.1:8087 -h /tmp/bb & echo $! > /tmp/bb.pid); sleep 1; busybox wget -q -O - http://127.0.0.1:8087/; r=$?; kill $(cat /tmp/bb.pid); exit $r"; expect = "^from busybox$"; timeout = 60; }
+    { name = "curl-refused"; package = "curl"; run = "curl -s --max-time 20 http://127.0.0.1:9/"; status = 7; timeout = 60; }
+    { name = "curl-file"; package = "curl"; run = "echo a file > /tmp/cf && curl -s file:///tmp/cf"; expect = "^a file$"; timeout = 60; }
+  ];
+}

@@ -1,0 +1,127 @@
+package nix
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Drvs is a folder in which evaluations leave the derivations they make, and nothing
+// else: a Nix binary cache without compression, which is a store that an
+// evaluation can write to but neither read nor build from. Both sides of a comparison
+// share one.
+//
+// `nix repl` has no read-only mode (2.8 to 2.3x). Writing the 13,000
+// derivations of a middling package set to a real store takes twice as long as to
+// such a folder in memory, and answering a client over a socket takes longer than
+// that when the machine is busy.
+type Drvs struct{ Dir string }
+
+// drvsPrefix names the folders, so that those of processes that were killed can be
+// found; the rest of the name is the process's id.
+const drvsPrefix = "asterbot-drvs-"
+
+// enoughRoom is how much has to be free in memory for it to be used.
+const enoughRoom = 2 << 30
+
+// NewDrvs makes an empty folder, in memory where there is room. Remove it after
+// use.
+func NewDrvs() (*Drvs, error) {
+	parent := os.TempDir()
+	const memory = "/dev/shm"
+	var fs unix.Statfs_t
+	if unix.Statfs(memory, &fs) == nil && fs.Bavail*uint64(fs.Bsize) >= enoughRoom && unix.Access(memory, unix.W_OK) == nil {
+		parent = memory
+	}
+	removeOrphans(parent)
+	dir, err := os.MkdirTemp(parent, drvsPrefix+strconv.Itoa(os.Getpid())+"-")
+	if err != nil {
+		return nil, fmt.Errorf("make a place for derivations: %w", err)
+	}
+	return &Drvs{dir}, nil
+}
+
+// removeOrphans removes what processes that were killed left.
+func removeOrphans(parent string) {
+	dirs, _ := filepath.Glob(filepath.Join(parent, drvsPrefix+"*"))
+	for _, dir := range dirs {
+		pid, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(dir), drvsPrefix), "-")
+		if n, err := strconv.Atoi(pid); err == nil && n > 1 && unix.Kill(n, 0) == unix.ESRCH {
+			os.RemoveAll(dir)
+		}
+	}
+}
+
+// Remove removes the folder.
+func (d *Drvs) Remove() error { return os.RemoveAll(d.Dir) }
+
+func (d *Drvs) url() string { return "file://" + d.Dir + "/cache?compression=none" }
+
+// maxDrv bounds what is read of a derivation. Real ones with a large environment
+// take a few hundred KiB.
+const maxDrv = 64 << 20
+
+// Drv returns the text of a derivation, by its store path. It is
+// fs.ErrNotExist for one that no evaluation made.
+func (d *Drvs) Drv(storePath string) ([]byte, error) {
+	hash, _, ok := strings.Cut(path.Base(storePath), "-")
+	if !ok || strings.Contains(hash, ".") {
+		return nil, fmt.Errorf("read derivation: %q is no store path", storePath)
+	}
+	cache := filepath.Join(d.Dir, "cache")
+	info, err := os.ReadFile(filepath.Join(cache, hash+".narinfo"))
+	if err != nil {
+		return nil, fmt.Errorf("read derivation: %w", err)
+	}
+	_, rest, _ := strings.Cut("\n"+string(info), "\nURL: nar/")
+	name, _, _ := strings.Cut(rest, "\n")
+	if name == "" || strings.ContainsAny(name, "/\x00") {
+		return nil, fmt.Errorf("read derivation %s: it has no archive", storePath)
+	}
+	f, err := os.Open(filepath.Join(cache, "nar", name))
+	if err != nil {
+		return nil, fmt.Errorf("read derivation: %w", err)
+	}
+	defer f.Close()
+	archive, err := io.ReadAll(io.LimitReader(f, maxDrv))
+	if err != nil {
+		return nil, fmt.Errorf("read derivation %s: %w", storePath, err)
+	}
+	text, err := archivedFile(archive)
+	if err != nil {
+		return nil, fmt.Errorf("read derivation %s: %w", storePath, err)
+	}
+	return text, nil
+}
+
+// fileHeader begins the archive of a file that is not executable.
+var fileHeader = func() []byte {
+	var b bytes.Buffer
+	for _, s := range []string{"nix-archive-1", "(", "type", "regular", "contents"} {
+		binary.Write(&b, binary.LittleEndian, uint64(len(s)))
+		b.WriteString(s)
+		b.Write(make([]byte, (8-len(s)%8)%8))
+	}
+	return b.Bytes()
+}()
+
+// archivedFile returns the content of an archive of one file.
+func archivedFile(archive []byte) ([]byte, error) {
+	rest, ok := bytes.CutPrefix(archive, fileHeader)
+	if !ok || len(rest) < 8 {
+		return nil, fmt.Errorf("not an archive of a file")
+	}
+	n := binary.LittleEndian.Uint64(rest)
+	if n > uint64(len(rest)-8) {
+		return nil, fmt.Errorf("an archive that was cut off")
+	}
+	return rest[8 : 8+n], nil
+}

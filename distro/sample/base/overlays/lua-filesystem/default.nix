@@ -1,0 +1,5 @@
+final: prev: {
+  lua-filesystem = prev.lua-filesystem.overrideAttrs (old: {
+    patches = (old.patches or [ ]) ++ [ ./0001-lock-whole-files.patch ];
+  });
+}

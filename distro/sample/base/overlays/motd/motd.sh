@@ -1,0 +1,3 @@
+#!/bin/sh
+@greeter@
+@lua@ -e 'print(os.date("It is %A."))'

@@ -1,0 +1,176 @@
+package pipeline
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/asterinas/asterbot/checks"
+	"github.com/asterinas/asterbot/distro"
+)
+
+// MaxShards is how many jobs Actions runs of one matrix.
+const MaxShards = 256
+
+// Shard is a part of a plan that one job settles by itself: whole subjects,
+// so that what a system needs is built where it boots and nothing has to be
+// carried from one machine to another.
+type Shard struct {
+	// Number is what --shard takes; shards count from zero, the first wave's
+	// first.
+	Number int `json:"shard"`
+	// First reports that it belongs to the wave that is answered first.
+	First bool `json:"first"`
+	// Name is for readers: a kind and a number, no names from the change.
+	Name string `json:"name"`
+	// Minutes is a guess of how long it takes, for the order and the budget.
+	Minutes float64 `json:"minutes"`
+	// Images is how many images it builds: they take the most disk.
+	Images int `json:"images"`
+	// Boots reports that it boots machines.
+	Boots bool                 `json:"boots"`
+	Cases []checks.PlannedCase `json:"-"`
+}
+
+// Guesses of what a subject costs, in minutes: they order jobs and fill
+// shards, and no verdict depends on them.
+const (
+	imageMinutes   = 12
+	suiteMinutes   = 3
+	commandMinutes = 15
+	packageMinutes = 1
+	testMinutes    = 0.1
+	shardMinutes   = 10 // what a shard is filled up to
+)
+
+// group is a subject with its cases.
+type group struct {
+	of      distro.Kind
+	name    string
+	command bool
+	first   bool
+	minutes float64
+	cases   []checks.PlannedCase
+}
+
+// Shards cuts a plan into shards. The same plan always gives the same shards.
+// No case is left out, and none is in two; each wave has at most MaxShards.
+func Shards(plan *checks.Plan) []Shard {
+	groups := subjects(plan)
+	var out []Shard
+	for _, first := range []bool{true, false} {
+		var wave []*group
+		for _, g := range groups {
+			if g.first == first {
+				wave = append(wave, g)
+			}
+		}
+		for _, part := range pack(wave) {
+			part.First, part.Number = first, len(out)
+			out = append(out, part)
+		}
+	}
+	return out
+}
+
+// Part is the plan of one shard: the whole plan with that shard's cases.
+func Part(plan *checks.Plan, number int) (*checks.Plan, error) {
+	shards := Shards(plan)
+	if number < 0 || number >= len(shards) {
+		return nil, fmt.Errorf("take shard %d: the plan has %d, counted from 0", number, len(shards))
+	}
+	part := *plan
+	part.Cases = shards[number].Cases
+	return &part, nil
+}
+
+func subjects(plan *checks.Plan) []*group {
+	type key struct {
+		of   distro.Kind
+		name string
+	}
+	index := map[key]*group{}
+	var groups []*group
+	for _, c := range plan.Cases {
+		k := key{c.Of, c.Subject}
+		g := index[k]
+		if g == nil {
+			g = &group{of: c.Of, name: c.Subject}
+			index[k] = g
+			groups = append(groups, g)
+			switch c.Of {
+			case distro.KindImage:
+				g.minutes = imageMinutes
+			case distro.KindSuite:
+				g.minutes = suiteMinutes
+			default:
+				g.minutes = packageMinutes
+			}
+		}
+		g.cases = append(g.cases, c)
+		g.first = g.first || c.Tier == 0
+		if isCommand(c) {
+			g.command, g.minutes = true, commandMinutes
+		}
+		if c.Kind == checks.KindTest {
+			g.minutes += testMinutes
+		}
+	}
+	return groups
+}
+
+// pack fills shards: subjects of one kind go together, the longest first into
+// the emptiest.
+func pack(groups []*group) []Shard {
+	var kinds [4][]*group
+	for _, g := range groups {
+		switch {
+		case g.command:
+			kinds[0] = append(kinds[0], g)
+		case g.of == distro.KindImage:
+			kinds[1] = append(kinds[1], g)
+		case g.of == distro.KindSuite:
+			kinds[2] = append(kinds[2], g)
+		default:
+			kinds[3] = append(kinds[3], g)
+		}
+	}
+	names := [4]string{"commands", "images", "suites", "packages"}
+	// Each kind gets what it needs, within its share of what there is.
+	var out []Shard
+	left := MaxShards
+	for i, kind := range kinds {
+		if len(kind) == 0 {
+			continue
+		}
+		var total float64
+		for _, g := range kind {
+			total += g.minutes
+		}
+		n := min(len(kind), int(math.Ceil(total/shardMinutes)), left-(len(kinds)-1-i))
+		left -= n
+		slices.SortStableFunc(kind, func(a, b *group) int { return cmp.Compare(b.minutes, a.minutes) })
+		part := make([]Shard, n)
+		for _, g := range kind {
+			s := &part[0]
+			for j := range part {
+				if part[j].Minutes < s.Minutes {
+					s = &part[j]
+				}
+			}
+			s.Minutes += g.minutes
+			s.Cases = append(s.Cases, g.cases...)
+			s.Boots = s.Boots || g.of == distro.KindImage || g.of == distro.KindSuite
+			if g.of == distro.KindImage {
+				s.Images++
+			}
+		}
+		for j := range part {
+			part[j].Name = fmt.Sprintf("%s %d of %d", names[i], j+1, n)
+			part[j].Minutes = math.Ceil(part[j].Minutes)
+		}
+		out = append(out, part...)
+	}
+	return out
+}
