@@ -41,7 +41,6 @@ type Install struct {
 // the only sign of a failure.
 var upstreamInstaller = distro.Installer{
 	Success: `Congratulations! Asterinas NixOS has been installed successfully!`,
-	Failure: `(?i)^(error|fatal): |installation failed`,
 	Stages: []string{
 		`The installer automatically runs`, `You are about to FORMAT the disk`, `partition finished`, `mkfs finished`, `is mounted successfully!`,
 	},

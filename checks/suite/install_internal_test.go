@@ -33,7 +33,9 @@ func TestAnInstallationCountsOnlyWhenItSaysSoAndPowersOff(t *testing.T) {
 		{"QEMU failed", []string{begin}, testvm.Ending{Outcome: testvm.Infra, Reason: "disk full"}, checks.Error, "disk full"},
 	} {
 		t.Run(c.what, func(t *testing.T) {
-			w, err := newInstallerWatch(upstreamInstaller)
+			words := upstreamInstaller
+			words.Failure = "^error: "
+			w, err := newInstallerWatch(words)
 			require.NoError(t, err)
 			for _, s := range c.says {
 				w.watch("hvc0", []byte(s))
