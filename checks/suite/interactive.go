@@ -4,46 +4,38 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
-	"os/exec"
-	"os/signal"
-	"runtime"
 	"strings"
-	"syscall"
+	"sync/atomic"
 
 	"github.com/asterinas/asterbot/testvm"
 )
 
-// Interactive gives a person the console of a machine, on the terminal of this
-// process, until the machine ends. Before that it prints the command line that
-// does the same by hand.
-func Interactive(ctx context.Context, m testvm.Machine, stdin io.Reader, stdout, stderr io.Writer) error {
-	if m.Accel.Accelerator == "" {
-		accel, err := testvm.Accelerate(ctx, m.QEMU, false)
-		if err != nil {
-			return err
+// Interactive boots a machine and gives its console to a person, until the
+// guest ends or in does. Before that it prints the command line that does the
+// same by hand. out must be a terminal of the person's own, put into raw mode:
+// what the guest says is written as it comes.
+func Interactive(ctx context.Context, m testvm.Machine, in io.Reader, out io.Writer) error {
+	fmt.Fprintf(out, "the same by hand:\r\n  %s\r\n\r\n", Quote(m.Command()))
+	var booting atomic.Bool // the console is watched from another goroutine
+	booting.Store(true)
+	m.Watch = func(_ string, p []byte) {
+		if booting.Load() {
+			_, _ = out.Write(p) // a terminal that is gone ends in too
 		}
-		m.Accel = accel
 	}
-	args := m.Command()
-	fmt.Fprintf(stderr, "%s\n\nCtrl-A x ends the machine.\n\n", Quote(args))
-	// The terminal's signals are the guest's now, and QEMU's.
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, os.Interrupt)
-	defer signal.Stop(signals)
-	// The child stays in the terminal's foreground group, and dies with us: the
-	// signal of a parent's death is bound to the thread that started it.
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	cmd := exec.Command(args[0], args[1:]...)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, stdout, stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Run(); err != nil {
-		// isa-debug-exit ends QEMU with odd statuses when all is well.
-		if cmd.ProcessState != nil && cmd.ProcessState.ExitCode() == m.Profile.ExitOK {
-			return nil
-		}
-		return fmt.Errorf("run machine: %w", err)
+	g, err := m.Start(ctx)
+	if err != nil {
+		return err
+	}
+	defer g.Kill()
+	s, err := g.Session(ctx)
+	if err != nil {
+		return fmt.Errorf("boot: %w: %s", err, g.Kill().Reason)
+	}
+	booting.Store(false)
+	s.Leave()
+	if err := g.Attach(ctx, s.Console(), in, out); err != nil && ctx.Err() == nil {
+		return fmt.Errorf("attach to the console: %w", err)
 	}
 	return nil
 }
