@@ -100,6 +100,7 @@ func (b builder) Build(ctx context.Context, wants []pipeline.Want, done func(pip
 		LogDir:  filepath.Join(b.out, "logs", "build", string(wants[0].Side)),
 		Timeout: time.Duration(l.BuildTime), Silence: time.Duration(l.BuildSilence), LogBytes: int64(l.BuildLog) << 20,
 		Untrusted: b.w.Untrusted, Options: b.w.buildOptions(),
+		Building: func(drv string) { b.progress.Note("building " + derivationName(drv)) },
 	}
 	// Two attributes may be the same derivation.
 	byDrv := map[string][]pipeline.Want{}

@@ -9,9 +9,5 @@ import (
 )
 
 func (m *machines) command(context.Context, pipeline.Job, func(checks.Case, checks.Outcome)) (pipeline.Ran, error) {
-	return pipeline.Ran{}, errors.New("not yet")
-}
-
-func (m *machines) install(context.Context, pipeline.Job, any, func(checks.Case, checks.Outcome)) (pipeline.Ran, error) {
-	return pipeline.Ran{}, errors.New("not yet")
+	return pipeline.Ran{}, errors.New("suites through a command are not wired yet")
 }
