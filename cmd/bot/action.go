@@ -47,6 +47,8 @@ func stepCommands() []stepCommand {
 		{"boot", func(s *step, ctx context.Context) error { return s.shard(ctx, "boot") }},
 		{"report", (*step).report},
 		{"check", (*step).check},
+		{"publish", (*step).publish},
+		{"comment", (*step).comment},
 		{"doctor", func(s *step, ctx context.Context) error { return s.bot(ctx, s.foreign(), "doctor") }},
 	}
 }

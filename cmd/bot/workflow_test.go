@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"context"
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,8 +15,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/asterinas/asterbot/checks"
+	"github.com/asterinas/asterbot/checks/checkrun"
 	"github.com/asterinas/asterbot/checks/report"
 	"github.com/asterinas/asterbot/internal/acttest"
+	"github.com/asterinas/asterbot/internal/githubtest"
 )
 
 // binary builds bot once for all tests of a process.
@@ -50,6 +53,30 @@ jobs:
     uses: asterinas/asterbot/.github/workflows/compat.yml@v1
     permissions:
       contents: read
+  publish:
+    needs: compat
+    if: ${{ !cancelled() }}
+    uses: asterinas/asterbot/.github/workflows/publish.yml@v1
+    permissions:
+      contents: read
+      checks: write
+    with:
+      report-id: ${{ needs.compat.outputs.report-id }}
+`
+
+// rebuild is the workflow that answers comments.
+const rebuild = `name: commands
+on:
+  issue_comment:
+    types: [created]
+jobs:
+  rebuild:
+    uses: asterinas/asterbot/.github/workflows/rebuild.yml@v1
+    permissions:
+      actions: write
+      contents: read
+      issues: write
+      pull-requests: write
 `
 
 // pull is a pull request of a repository on this machine.
@@ -67,6 +94,7 @@ func sampleRepository(t *testing.T, bot string) string {
 	require.NoError(t, err, "%s", out)
 	git(t, dir, "checkout", "-q", "main")
 	write(t, dir, ".github/workflows/compat.yml", caller)
+	write(t, dir, ".github/workflows/rebuild.yml", rebuild)
 	git(t, dir, "add", "-A")
 	git(t, dir, "commit", "-qm", "Use asterbot")
 	git(t, dir, "remote", "add", "origin", "https://github.com/o/r") // act reads the repository's name from it
@@ -223,22 +251,128 @@ func TestAHostilePullRequestGivesNoCommands(t *testing.T) {
 	for _, w := range words {
 		say.WriteString("printf '%b\\n' '" + strings.NewReplacer("\x1b", "\\033", "\r", "\\r").Replace(w) + "'\n")
 	}
-	entry, err := os.ReadFile(filepath.Join(dir, "overlays", "text", "sed", "default.nix"))
-	if err != nil {
-		entry = nil
-	}
-	_ = entry
-	hostile(t, dir, say.String())
+	write(t, dir, "overlays/motd/default.nix", "final: prev: {\n  motd = final.runCommand \"motd-hostile\" { } ''\n"+say.String()+"exit 1\n'';\n}\n")
+	git(t, dir, "commit", "-qam", "::error::hostile title")
 	p := open(t, dir, "hostile", "stranger/r")
 	res := p.run(t, bot).Start(ctx, t)
 
+	stops := 0
 	for _, l := range res.Lines {
-		if l.Command != "" && l.Command != "ignored" && l.Command != "stop-commands" {
-			assert.NotContains(t, l.Arg, "hostile", "the runner acted upon %q", l.Raw)
+		switch l.Command {
+		case "", "ignored":
+		case "stop-commands":
+			stops++
+			assert.Regexp(t, "^[0-9a-f]{32}$", l.Arg)
+		default:
+			// Ours quote it: "its builder failed: ::error::hostile".
+			assert.NotEqual(t, "hostile", strings.TrimSpace(l.Arg), "the runner acted upon %q", l.Raw)
 			assert.NotEqual(t, "hostile", l.Command)
 		}
-		assert.NotContains(t, l.Message, "##[", "the log's viewer would act upon it")
+		if l.RawOutput {
+			assert.NotContains(t, l.Message, "##[", "the log's viewer would act upon it")
+		}
 	}
+	assert.GreaterOrEqual(t, stops, 2)
 	assert.Contains(t, res.Log(), "hostile", "what it printed is there to be read")
 	assert.Equal(t, checks.Failure, theReport(t, res).Conclusion)
+}
+
+// onGitHub makes the pull request known to a GitHub, and the run use it.
+func (p pull) onGitHub(t *testing.T, run *acttest.Run, permissions map[string]string) (*githubtest.Server, *githubtest.Repo, *githubtest.Pull) {
+	t.Helper()
+	gh := githubtest.New(t, githubtest.Options{})
+	repo := gh.AddRepo("o", "r")
+	from := repo
+	if p.fork != "" {
+		from = repo.Fork(strings.Split(p.fork, "/")[0])
+	}
+	pr, _ := repo.OpenPull(githubtest.NewPull{SHA: p.head, From: from, Author: "ann"})
+	run.Token, run.API = gh.ActionsToken(repo, permissions), gh.URL
+	run.Payload = p.numbered(pr.Number)
+	return gh, repo, pr
+}
+
+func (p pull) numbered(n int) map[string]any {
+	e := p.event("synchronize")
+	e["number"] = n
+	e["pull_request"].(map[string]any)["number"] = n
+	return e
+}
+
+func TestCheckRunsAreWrittenWithTheWorkflowsToken(t *testing.T) {
+	ctx, bot := workflowTest(t)
+	p := open(t, sampleRepository(t, bot), "stale-patch", "")
+	run := p.run(t, bot)
+	gh, repo, _ := p.onGitHub(t, &run, map[string]string{"checks": "write", "contents": "read", "pull_requests": "read"})
+	res := run.Start(ctx, t)
+
+	byName := map[string]githubtest.CheckRun{}
+	for _, c := range repo.CheckRuns(p.head) {
+		byName[c.Name] = c
+	}
+	require.Contains(t, byName, checkrun.Verdict, res.Log())
+	assert.Equal(t, "failure", byName[checkrun.Verdict].Conclusion)
+	assert.Equal(t, "failure", byName[checkrun.Build].Conclusion)
+	gh.Calls()
+
+	t.Run("a head that was superseded gets nothing", func(t *testing.T) {
+		p := open(t, p.dir, "documentation", "")
+		run := p.run(t, bot)
+		_, repo, pr := p.onGitHub(t, &run, map[string]string{"checks": "write", "contents": "read", "pull_requests": "read"})
+		pr.Push(map[string]string{"a": "b"})
+		run.Start(ctx, t)
+		assert.Empty(t, repo.CheckRuns(p.head))
+		assert.Empty(t, repo.CheckRuns(pr.HeadSHA))
+	})
+	t.Run("a fork's run writes nothing", func(t *testing.T) {
+		p := open(t, p.dir, "documentation", "stranger/r")
+		run := p.run(t, bot)
+		gh, repo, _ := p.onGitHub(t, &run, map[string]string{"contents": "read"})
+		res := run.Start(ctx, t)
+		assert.Empty(t, repo.CheckRuns(p.head))
+		assert.Empty(t, gh.Calls(), "not even a question was asked")
+		assert.FileExists(t, filepath.Join(res.Artifacts, "asterbot-report-1", "report.json"), "the App publishes it")
+	})
+}
+
+func TestCommandsWithoutTheApp(t *testing.T) {
+	ctx, bot := workflowTest(t)
+	dir := sampleRepository(t, bot)
+	for _, tc := range []struct {
+		name, author, role, body string
+		reruns                   int
+		says                     string
+	}{
+		{"a maintainer runs again what failed", "ann", "write", "Hm.\n\n/rebuild\n", 1, ""},
+		{"an outsider is told who may", "eve", "read", "/rebuild", 0, "is for people who have the permission"},
+		{"a command in a quotation is none", "ann", "write", "> /rebuild", 0, ""},
+		{"help", "eve", "read", "/help", 0, "| `/rebuild all`"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			p := open(t, dir, "documentation", "")
+			run := p.run(t, bot)
+			_, repo, pr := p.onGitHub(t, &run, map[string]string{"actions": "write", "contents": "read", "issues": "write", "pull_requests": "write"})
+			repo.SetRole(tc.author, tc.role)
+			r, _ := repo.StartRun(githubtest.NewRun{Path: ".github/workflows/compat.yml", Event: "pull_request", HeadSHA: p.head, HeadRepo: repo, Actor: "ann", Status: "in_progress"})
+			r.Finish("failure", nil)
+			_, d := pr.Comment(tc.author, tc.body)
+			run.Event, run.Workflow, run.Payload = "issue_comment", "rebuild.yml", json.RawMessage(d.Payload)
+			git(t, dir, "checkout", "-q", "main")
+			res := run.Start(ctx, t)
+			assert.True(t, res.OK)
+			assert.Equal(t, tc.reruns, r.Get().Reruns)
+			var answers []string
+			for _, c := range pr.Comments() {
+				if c.Author == "github-actions[bot]" {
+					answers = append(answers, c.Body)
+				}
+			}
+			if tc.says == "" {
+				assert.Empty(t, answers)
+			} else {
+				require.Len(t, answers, 1)
+				assert.Contains(t, answers[0], tc.says)
+			}
+		})
+	}
 }
