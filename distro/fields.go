@@ -140,7 +140,7 @@ func unmentioned(s *sources) []Field {
 func (f *Field) sourceWords(added, removed []string, s *sources) string {
 	var words []string
 	replaced := map[string]bool{}
-	for _, p := range added {
+	for _, p := range unique(added) {
 		f.Sources = append(f.Sources, p)
 		if was := s.was[p]; was != "" && slices.Contains(removed, was) {
 			replaced[was] = true
@@ -149,7 +149,7 @@ func (f *Field) sourceWords(added, removed []string, s *sources) string {
 			words = append(words, "+"+StoreName(p))
 		}
 	}
-	for _, p := range removed {
+	for _, p := range unique(removed) {
 		if !replaced[p] {
 			f.Gone = append(f.Gone, p)
 			words = append(words, "-"+StoreName(p))
@@ -207,6 +207,16 @@ func fieldChange(name, old, now string, s *sources, fetched map[string]*pair) Fi
 		f.What = change(name, old, now)
 	}
 	return f
+}
+
+// unique drops repetitions, in order.
+func unique(words []string) []string {
+	seen := map[string]bool{}
+	return slices.DeleteFunc(slices.Clone(words), func(w string) bool {
+		again := seen[w]
+		seen[w] = true
+		return again
+	})
 }
 
 func olds(paths []string, s *sources) []string {

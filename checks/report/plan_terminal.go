@@ -77,7 +77,11 @@ func planAnswer(p *checks.Plan) string {
 		switch a.Status {
 		case distro.StatusEvalStillFailing, distro.StatusMeta, distro.StatusRefetch, distro.StatusRenamed:
 		case distro.StatusEvalFailed:
-			n["broken"]++
+			if a.Failure != nil && a.Failure.Reason == distro.FailImportFrom {
+				n["ifd"]++
+			} else {
+				n["broken"]++
+			}
 		default:
 			n["package"]++
 		}
@@ -103,9 +107,19 @@ func planAnswer(p *checks.Plan) string {
 		answer = "nothing is affected"
 	}
 	if n["broken"] > 0 {
-		answer += fmt.Sprintf("; %s to evaluate", stops(n["broken"]))
+		answer += fmt.Sprintf("; %s evaluating", stops(n["broken"]))
+	}
+	if n["ifd"] > 0 {
+		answer += fmt.Sprintf("; %s import from derivation, which is not allowed", needs(n["ifd"]))
 	}
 	return answer
+}
+
+func needs(n int) string {
+	if n == 1 {
+		return "1 package needs"
+	}
+	return fmt.Sprintf("%d packages need", n)
 }
 
 func stops(n int) string {

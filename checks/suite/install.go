@@ -3,14 +3,14 @@ package suite
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
+	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/asterinas/asterbot/checks"
 	"github.com/asterinas/asterbot/distro"
@@ -18,274 +18,303 @@ import (
 	"github.com/asterinas/asterbot/testvm/console"
 )
 
-// Install is an installer image: it is booted beside a blank disk, installs onto it
-// by itself and powers off; then the disk is booted, and the cases run there.
-//
-// The installer runs its own kernel (Linux as a rule), the installed system the kernel
-// under test: two machine profiles in sequence.
+// Install settles the cases of an installer image: that it installs onto a
+// blank disk, that the disk boots, and the job's cases on it.
 type Install struct {
-	// Job is what runs on the installed disk. Its suite's Installer tells success
-	// from failure.
-	Job
-	// ISO is the image.
+	// Job is what to run on the disk; its Suite.Installer says how to tell
+	// success.
+	Job Job
+	// ISO is the image's path.
 	ISO string
-	// Installer is the machine the image boots in, Installed the one its disk does:
-	// Disks, CDROM and Kernel are filled in here.
-	Installer, Installed testvm.Machine
-	// Scratch is a folder for the disk, which is removed at the end.
+	// Installer is the machine the installer runs in: its profile is that of
+	// the kernel on the ISO, not of the one it installs.
+	Installer testvm.Machine
+	// Installed is the machine of the installed system.
+	Installed testvm.Machine
+	// Scratch is the folder for the disk, which has no name there; empty is
+	// the system's.
 	Scratch string
 }
 
-// The defaults of an installation.
-const (
-	diskMiB        = 8 << 10
-	installTimeout = 5 * time.Minute // with KVM; scaled by the accelerator's factor
-	installSilence = time.Minute
-)
+// upstreamInstaller are the words of AsterNixOS' own installer. It powers off
+// and QEMU exits with 0 whether it succeeded or not: that it does not say so is
+// the only sign of a failure.
+var upstreamInstaller = distro.Installer{
+	Success: `Congratulations! Asterinas NixOS has been installed successfully!`,
+	Failure: `(?i)^(error|fatal): |installation failed`,
+	Stages: []string{
+		`The installer automatically runs`, `You are about to FORMAT the disk`, `partition finished`, `mkfs finished`, `is mounted successfully!`,
+	},
+	Disk: 16 << 10,
+}
+
+// installTime bounds an installation, with KVM.
+const installTime = 15 * time.Minute
 
 // Installs is the case that the image installs.
 func (i Install) Installs() checks.Case {
-	return checks.Case{Kind: checks.KindInstall, Of: i.Of, Subject: i.Name, Name: "installs"}
+	return checks.Case{Kind: checks.KindInstall, Of: i.Job.Of, Subject: i.Job.Name, Name: "installs"}
 }
 
-// Run installs, boots the disk and runs the cases. The machines are the installer's and
-// the installed system's.
+// Run installs, boots the disk and runs the cases. The machines are the
+// installer's and the installed system's.
 func (i Install) Run(ctx context.Context, settled func(checks.Case, checks.Outcome)) (map[checks.Case]checks.Outcome, []checks.Machine, error) {
 	if settled == nil {
 		settled = func(checks.Case, checks.Outcome) {}
 	}
-	out := map[checks.Case]checks.Outcome{}
-	put := func(c checks.Case, o checks.Outcome) {
-		out[c] = o
-		settled(c, o)
+	words := upstreamInstaller
+	if own := i.Job.Suite.Installer; own != nil && own.Success != "" {
+		words = *own
 	}
-	disk, err := i.blankDisk()
+	disk, err := blankDisk(i.Scratch, cmp.Or(words.Disk, upstreamInstaller.Disk))
 	if err != nil {
-		return out, nil, err
+		return nil, nil, err
 	}
-	defer os.Remove(disk)
-	o, machine, err := i.install(ctx, disk)
-	if err != nil && !errors.Is(err, testvm.ErrGuestEnded) {
-		return out, nil, err
-	}
-	put(i.Installs(), o)
-	machines := []checks.Machine{machine}
-	if o.Status != checks.Pass {
-		for _, c := range append([]checks.Case{i.Boots()}, i.tests()...) {
-			put(c, checks.Outcome{Status: checks.Error, Infra: o.Infra, Stage: "install", Reason: "not run: nothing was installed (" + o.Reason + ")"})
+	defer disk.Close()
+	var o checks.Outcome
+	var machine checks.Machine
+	for try := 1; ; try++ {
+		if o, machine, err = i.install(ctx, disk, words); err != nil {
+			return nil, nil, err
 		}
-		return out, machines, nil
+		if !o.Infra || try == 2 || ctx.Err() != nil {
+			break
+		}
+		if err := wipe(disk); err != nil { // an infrastructure error is tried again in silence
+			return nil, nil, err
+		}
 	}
-	installed := i.Installed
-	installed.Disks = []testvm.Disk{{File: testvm.File{Path: disk}}}
-	installed.Firmware = testvm.UEFI
-	lab := &QEMU{Machine: installed, Fork: true, Dir: i.Dir, Prefix: i.Prefix, Name: "installed"}
+	settled(i.Installs(), o)
+	if o.Status != checks.Pass {
+		out := i.notInstalled(o)
+		for c, o := range out {
+			if c != i.Installs() {
+				settled(c, o)
+			}
+		}
+		return out, []checks.Machine{machine}, nil
+	}
+	m := i.Installed
+	m.Kernel, m.CDROM, m.Firmware = nil, "", testvm.UEFI
+	m.Disks = []testvm.Disk{{File: testvm.File{Handle: disk}}}
+	m.Explain = false // the installed system boots as it is shipped
+	lab := &QEMU{Machine: m, Fork: true, Dir: i.Job.Dir, Prefix: i.Job.Prefix, Name: "installed"}
 	defer lab.Close()
 	ran, err := i.Job.Run(ctx, lab, settled)
 	lab.Describe(&ran.Machine)
-	ran.Machine.Name = i.Machine + "/installed"
-	for c, o := range ran.Outcomes {
-		out[c] = o
-	}
-	return out, append(machines, ran.Machine), err
+	ran.Outcomes[i.Installs()] = o
+	return ran.Outcomes, []checks.Machine{machine, ran.Machine}, err
 }
 
-func (i Install) tests() []checks.Case {
-	var out []checks.Case
-	for _, c := range i.Suite.Cases {
-		out = append(out, i.Case(c.Name))
+// notInstalled are the outcomes where there is no system to boot.
+func (i Install) notInstalled(o checks.Outcome) map[checks.Case]checks.Outcome {
+	out := map[checks.Case]checks.Outcome{i.Installs(): o}
+	rest := checks.Outcome{Status: checks.Error, Infra: o.Infra, Stage: "install", Reason: "not run: the image did not install"}
+	out[i.Job.Boots()] = rest
+	for _, c := range i.Job.Suite.Cases {
+		out[i.Job.Case(c.Name)] = rest
 	}
 	return out
 }
 
-func (i Install) marks() distro.Installer {
-	if i.Suite.Installer == nil {
-		return distro.Installer{}
+// blankDisk makes a sparse file without a name, which cannot be left behind.
+func blankDisk(dir string, mib int) (*os.File, error) {
+	if dir == "" {
+		dir = os.TempDir()
 	}
-	return *i.Suite.Installer
-}
-
-// blankDisk makes the disk to install on: all holes, so it costs what is written.
-func (i Install) blankDisk() (string, error) {
-	f, err := os.CreateTemp(i.Scratch, "disk-*.img")
+	f, err := os.OpenFile(dir, unix.O_TMPFILE|os.O_RDWR, 0o600)
 	if err != nil {
-		return "", fmt.Errorf("make a blank disk: %w", err)
-	}
-	size := int64(cmp.Or(i.marks().Disk, diskMiB)) << 20
-	if err := errors.Join(f.Truncate(size), f.Close()); err != nil {
-		os.Remove(f.Name())
-		return "", fmt.Errorf("make a blank disk: %w", err)
-	}
-	return f.Name(), nil
-}
-
-// install boots the image and says how the installation went. It is tried twice
-// when we failed, not it.
-func (i Install) install(ctx context.Context, disk string) (checks.Outcome, checks.Machine, error) {
-	m := i.Installer
-	m.CDROM, m.Firmware = i.ISO, testvm.UEFI
-	m.Disks = []testvm.Disk{{File: testvm.File{Path: disk}, Write: true}}
-	m.Profile.Boot = max(m.Profile.Boot, installTimeout)
-	m.Profile.Silence = max(m.Profile.Silence, installSilence)
-	if t := i.Suite.Timeout; t > 0 {
-		m.Profile.Boot = time.Duration(t) * time.Second
-	}
-	marks, err := newMarks(i.marks())
-	if err != nil {
-		return checks.Outcome{Status: checks.Fail, Stage: "install", Reason: err.Error(), Title: err.Error(), Attempts: 1}, i.told(m, testvm.Ending{Outcome: testvm.Infra, Exit: -1}, nil), nil
-	}
-	var g *testvm.Guest
-	var e testvm.Ending
-	for try := range 2 {
-		if try > 0 {
-			if err := os.Truncate(disk, 0); err != nil {
-				return checks.Outcome{}, checks.Machine{}, err
-			}
-			if err := os.Truncate(disk, int64(cmp.Or(i.marks().Disk, diskMiB))<<20); err != nil {
-				return checks.Outcome{}, checks.Machine{}, err
-			}
+		// Not every file system has O_TMPFILE.
+		if f, err = os.CreateTemp(dir, "blank-disk-*"); err != nil {
+			return nil, fmt.Errorf("make blank disk: %w", err)
 		}
-		if g, err = m.Start(ctx); err != nil {
+		if err := os.Remove(f.Name()); err != nil {
+			f.Close()
+			return nil, fmt.Errorf("make blank disk: %w", err)
+		}
+	}
+	if err := f.Truncate(int64(mib) << 20); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("make blank disk of %d MiB: %w", mib, err)
+	}
+	return f, nil
+}
+
+func wipe(f *os.File) error {
+	info, err := f.Stat()
+	if err == nil {
+		if err = f.Truncate(0); err == nil {
+			err = f.Truncate(info.Size())
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("wipe disk: %w", err)
+	}
+	return nil
+}
+
+// install runs the installer once.
+func (i Install) install(ctx context.Context, disk *os.File, words distro.Installer) (checks.Outcome, checks.Machine, error) {
+	w, err := newInstallerWatch(words)
+	if err != nil {
+		return checks.Outcome{}, checks.Machine{}, err
+	}
+	m := i.Installer
+	m.Kernel, m.CDROM, m.Firmware = nil, i.ISO, testvm.UEFI
+	m.Disks = []testvm.Disk{{File: testvm.File{Handle: disk}, Write: true}}
+	m.Profile.Boot = installTime
+	m.Watch = w.watch
+	job := i.Job
+	job.Machine += "/installer"
+	job.Profile = m.Profile.Name
+	start := time.Now()
+	g, err := m.Start(ctx)
+	if err != nil {
+		if ctx.Err() != nil {
 			return checks.Outcome{}, checks.Machine{}, err
 		}
-		if e = g.Wait(); e.Outcome != testvm.Infra || ctx.Err() != nil {
-			break
-		}
+		o := checks.Outcome{Status: checks.Error, Infra: true, Stage: "install", Reason: firstLine(err.Error())}
+		return o, checks.Machine{Name: job.Machine, Profile: job.Profile, Outcome: checks.MachineInfra, Reason: o.Reason, Exit: -1}, nil
 	}
-	files := i.keepConsoles(g)
-	var said strings.Builder
-	for _, name := range testvm.Consoles {
-		said.Write(console.Strip(g.Console(name).Bytes()))
-		said.WriteByte('\n')
-	}
-	o := marks.judge(e, strings.ReplaceAll(said.String(), "\r", ""))
-	o.Machine = i.Machine + "/installer"
-	o.Seconds = e.Duration.Seconds()
-	o.Attempts = 1
-	for _, name := range testvm.Consoles {
-		if len(g.Console(name).Bytes()) > 0 {
-			o.Log = files[name]
-		}
-	}
+	e := g.Wait()
+	w.flush()
+	lab := &QEMU{Machine: m, Dir: job.Dir, Prefix: job.Prefix, Name: "installer"}
+	lab.keep(&guest{g: g, n: 1, ending: e})
+	var f fate
+	f.ended(e, true)
+	machine := f.machine(job)
+	machine.Seconds = time.Since(start).Seconds()
+	lab.Describe(&machine)
+	o := w.outcome(e)
+	o.Machine, o.Attempts = job.Machine, 1
 	if o.Status == checks.Pass {
-		o.Passes, o.Tail = 1, nil
+		o.Passes = 1
 	}
-	return o, i.told(m, e, files), nil
+	o.Log = machine.Consoles[w.loudest()]
+	return o, machine, nil
 }
 
-// told is what the results say of the installer's machine.
-func (i Install) told(m testvm.Machine, e testvm.Ending, files map[string]string) checks.Machine {
-	out := checks.Machine{
-		Name: i.Machine + "/installer", Profile: m.Profile.Name, Outcome: checks.MachineOutcome(e.Outcome), Stage: string(e.Stage),
-		Title: e.Title, Reason: e.Reason, Trace: append([]checks.Frame{}, frames(e.Trace)...), Exit: e.Exit, Seconds: e.Duration.Seconds(),
-		Boots: e.Boots, Accelerator: string(m.Accel.Accelerator), Method: string(testvm.Cold), Consoles: files, Command: m.Command(), Notes: e.Notes,
-	}
-	for _, s := range e.Stages {
-		out.Stages = append(out.Stages, checks.StageTime{Stage: string(s.Stage), Seconds: s.At.Seconds()})
-	}
-	for _, ev := range e.Evidence {
-		out.Evidence = append(out.Evidence, ev.Name+": "+ev.Text)
-	}
-	return out
-}
-
-func (i Install) keepConsoles(g *testvm.Guest) map[string]string {
-	files := map[string]string{}
-	if i.Dir == "" {
-		return files
-	}
-	for _, name := range testvm.Consoles {
-		file := "installer." + name
-		if os.MkdirAll(i.Dir, 0o755) == nil && os.WriteFile(filepath.Join(i.Dir, file), g.Console(name).Bytes(), 0o644) == nil {
-			files[name] = filepath.ToSlash(filepath.Join(i.Prefix, file))
-		}
-	}
-	return files
-}
-
-// marks tell success from failure of an installation by what the installer printed.
-type marks struct {
+// installerWatch follows an installer by what it prints, on whichever console.
+type installerWatch struct {
 	success, failure *regexp.Regexp
 	stages           []*regexp.Regexp
-	names            []string
+
+	mu        sync.Mutex
+	consoles  map[string]*console.Lines
+	said      map[string]int
+	succeeded bool
+	failed    string // the line that said so
+	stage     int    // how many stages have been reached
+	last      []string
 }
 
-func newMarks(m distro.Installer) (*marks, error) {
-	if m.Success == "" {
-		return nil, errors.New("the image does not say what its installer prints on success (asterbot.installer.success): whether it installs cannot be told")
-	}
-	out := &marks{names: m.Stages}
-	compile := func(text string) (*regexp.Regexp, error) {
-		re, err := regexp.Compile("(?m)" + text)
-		if err != nil {
-			return nil, fmt.Errorf("the image's installer marks hold no regular expression: %w", err)
+func newInstallerWatch(words distro.Installer) (*installerWatch, error) {
+	w := &installerWatch{consoles: map[string]*console.Lines{}, said: map[string]int{}}
+	compile := func(what, text string) (re *regexp.Regexp, err error) {
+		if text == "" {
+			return nil, nil
 		}
-		return re, nil
+		if re, err = regexp.Compile(text); err != nil {
+			err = fmt.Errorf("read installer's words: %s is no regular expression: %w", what, err)
+		}
+		return re, err
 	}
 	var err error
-	if out.success, err = compile(m.Success); err != nil {
+	if w.success, err = compile("success", words.Success); err != nil {
 		return nil, err
 	}
-	if m.Failure != "" {
-		if out.failure, err = compile(m.Failure); err != nil {
-			return nil, err
-		}
+	if w.failure, err = compile("failure", words.Failure); err != nil {
+		return nil, err
 	}
-	for _, s := range m.Stages {
-		re, err := compile(s)
+	for _, s := range words.Stages {
+		re, err := compile("a stage", s)
 		if err != nil {
 			return nil, err
 		}
-		out.stages = append(out.stages, re)
+		w.stages = append(w.stages, re)
 	}
-	return out, nil
+	return w, nil
 }
 
-// judge says how an installation went. An installer may power off in the same way
-// whether it succeeded or not: only its mark is a success, and only with an orderly
-// end and no mark of a failure.
-func (m *marks) judge(e testvm.Ending, said string) checks.Outcome {
-	stage := "install"
-	for n, re := range m.stages {
-		if re.MatchString(said) {
-			stage = "install: " + strings.Trim(m.names[n], "^$")
+// watch is a testvm.Machine's Watch.
+func (w *installerWatch) watch(name string, p []byte) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	l := w.consoles[name]
+	if l == nil {
+		l = &console.Lines{Line: w.line}
+		w.consoles[name] = l
+	}
+	w.said[name] += len(p)
+	_, _ = l.Write(p)
+}
+
+func (w *installerWatch) flush() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, l := range w.consoles {
+		l.Flush()
+	}
+}
+
+// line takes a line; the lock is held.
+func (w *installerWatch) line(s string) {
+	if strings.TrimSpace(s) != "" {
+		w.last = append(w.last, s)
+		w.last = w.last[max(0, len(w.last)-tailLines):]
+	}
+	if w.success != nil && w.success.MatchString(s) {
+		w.succeeded = true
+	}
+	if w.failed == "" && w.failure != nil && w.failure.MatchString(s) {
+		w.failed = s
+	}
+	for n := w.stage; n < len(w.stages); n++ {
+		if w.stages[n].MatchString(s) {
+			w.stage = n + 1
 		}
 	}
-	o := checks.Outcome{Status: checks.Fail, Stage: stage, Tail: lastSaid(said, 30), Trace: frames(e.Trace)}
-	succeeded := m.success.MatchString(said)
+}
+
+func (w *installerWatch) loudest() string {
+	var name string
+	for n, bytes := range w.said {
+		if name == "" || bytes > w.said[name] {
+			name = n
+		}
+	}
+	return name
+}
+
+// outcome says whether the installation succeeded: only if the installer said
+// so, said nothing to the contrary, and powered the machine off.
+func (w *installerWatch) outcome(e testvm.Ending) checks.Outcome {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	o := checks.Outcome{Status: checks.Fail, Stage: "install", Seconds: e.Duration.Seconds(), Tail: w.last, Trace: frames(e.Trace)}
+	progress := "before its first stage"
+	if w.stage > 0 {
+		progress = fmt.Sprintf("after stage %d of %d (%s)", w.stage, len(w.stages), w.stages[w.stage-1])
+	}
 	switch {
 	case e.Outcome == testvm.Infra:
 		o.Status, o.Infra, o.Reason = checks.Error, true, e.Reason
-	case m.failure != nil && m.failure.MatchString(said):
-		o.Reason = "the installer gave up: " + strings.TrimSpace(lineOf(m.failure, said))
-		o.Title = "installer: " + console.Normalize(lineOf(m.failure, said))
-	case succeeded && e.Outcome == testvm.OK:
-		o.Status, o.Stage = checks.Pass, "installed"
-	case succeeded:
-		o.Reason = fmt.Sprintf("the installer finished, but its machine did not end well: %s: %s", e.Outcome, e.Reason)
-		o.Title = "installer: " + e.Title
-	case e.Outcome == testvm.OK:
-		o.Reason = fmt.Sprintf("the installer powered off without saying that it succeeded; it came as far as %q", stage)
-		o.Title = "installer: no mark of success after " + stage
+	case w.failed != "":
+		o.Reason, o.Title = fmt.Sprintf("the installer failed %s: %s", progress, w.failed), title(w.failed)
+	case e.Outcome != testvm.OK && !w.succeeded:
+		o.Reason, o.Title = fmt.Sprintf("%s %s: %s", e.Outcome, progress, e.Reason), e.Title
+		o.TimedOut = e.Outcome == testvm.Timeout || e.Outcome == testvm.Hang
+	case !w.succeeded:
+		o.Reason = fmt.Sprintf("the installer ended %s without having said that it succeeded", progress)
+		o.Title = "no word of success " + progress
+		if n := len(w.last); n > 0 {
+			o.Reason += ", its last line: " + w.last[n-1]
+		}
+	case e.Outcome != testvm.OK:
+		o.Reason = fmt.Sprintf("the installer said that it succeeded, but the machine did not power off well: %s: %s", e.Outcome, e.Reason)
+		o.Title = e.Title
 	default:
-		o.Reason = fmt.Sprintf("the installer did not finish: %s: %s", e.Outcome, e.Reason)
-		o.Title = "installer: " + cmp.Or(e.Title, string(e.Outcome))
+		o.Status, o.Tail = checks.Pass, nil
 	}
 	return o
-}
-
-// lineOf is the whole line of the first match.
-func lineOf(re *regexp.Regexp, text string) string {
-	at := re.FindStringIndex(text)
-	if at == nil {
-		return ""
-	}
-	start := strings.LastIndexByte(text[:at[0]], '\n') + 1
-	line, _, _ := strings.Cut(text[start:], "\n")
-	return line
-}
-
-func lastSaid(text string, n int) []string {
-	lines := slices.DeleteFunc(strings.Split(text, "\n"), func(s string) bool { return strings.TrimSpace(s) == "" })
-	return lines[max(0, len(lines)-n):]
 }

@@ -37,6 +37,9 @@ func commands() []func(*env) *cobra.Command {
 		demoCommand,
 		doctorCommand,
 		vmCommand,
+		shellCommand,
+		driftCommand,
+		lintCommand,
 		actionCommand,
 	}
 }

@@ -242,11 +242,35 @@ func (c *comparison) run(ctx context.Context, needHead bool) error {
 		return err
 	}
 	c.base, c.head = sets[pipeline.Base], sets[pipeline.Head]
+	if err := c.listed(); err != nil {
+		return err
+	}
 	if same {
 		return nil
 	}
 	c.diff = distro.Compare(c.base, c.head)
 	return c.explain(ctx)
+}
+
+// listed says which sides could not be listed. Where neither could, nothing can be
+// said of the change.
+func (c *comparison) listed() error {
+	say := func(f *distro.Failure) string {
+		if f.File != "" {
+			return fmt.Sprintf("%s (%s:%d)", f.Message, f.File, f.Line)
+		}
+		return f.Message
+	}
+	base, head := c.base.Failure, c.head.Failure
+	switch {
+	case base != nil && head != nil:
+		return couldNotLook(fmt.Errorf("list what the distribution has, %s: %s", head.Reason, say(head)))
+	case base != nil:
+		c.notes = append(c.notes, "what base has could not be listed, so nothing is known to be new or changed: "+say(base))
+	case head != nil:
+		c.notes = append(c.notes, "the change breaks the listing of what the distribution has: "+say(head))
+	}
+	return nil
 }
 
 // evaluate evaluates the sides that the cache does not have, at the same time where the
@@ -364,7 +388,7 @@ func (c *comparison) key(ctx context.Context, s pipeline.Side, version nix.Versi
 		}
 	}
 	if w.nixpkgs != "" {
-		outside = append(outside, w.nixpkgs)
+		outside = append(append(outside, w.nixpkgs), nix.References(w.nixpkgs)...)
 	}
 	for _, p := range outside {
 		mark, err := nix.Fingerprint(p)
@@ -403,6 +427,9 @@ func (c *comparison) explain(ctx context.Context) error {
 // changed are the attributes whose derivations are compared.
 func (c *comparison) changed() (refs []nix.Ref, removed bool) {
 	c.diff.Each(func(kind distro.Kind, a *distro.AttrDiff) {
+		if a.Status == distro.StatusEvalStillFailing || a.Status == distro.StatusUnknown {
+			return // nothing to compare
+		}
 		removed = removed || a.Status == distro.StatusRemoved
 		refs = append(refs, nix.Ref{Kind: kind, Name: a.Attr})
 	})

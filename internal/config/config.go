@@ -32,7 +32,7 @@ type Config struct {
 	Suites []CommandSuite `yaml:"suites,omitempty"`
 	// Smoke are the suites that run first and answer first.
 	Smoke []string `yaml:"smoke,omitempty"`
-	// KnownFailures are failures that have a tracker. They count as still-failing instead of regressed, provided that base fails too; one that has expired fails the check.
+	// KnownFailures are failures that have a tracker: they count as still-failing instead of regressed. An entry counts only if base has it too, so that a change cannot excuse itself, and one that has expired fails the check.
 	KnownFailures []KnownFailure `yaml:"known-failures,omitempty"`
 	// KnownFailuresFile is a file that holds more of them: a YAML list of the same fields.
 	KnownFailuresFile string `yaml:"known-failures-file,omitempty"`

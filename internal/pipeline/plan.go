@@ -379,7 +379,7 @@ func (p *planner) only() {
 
 func needsEval(a distro.AttrDiff) bool {
 	switch a.Status {
-	case distro.StatusEvalFailed, distro.StatusEvalFixed, distro.StatusEvalStillFailing, distro.StatusRemoved:
+	case distro.StatusEvalFailed, distro.StatusEvalFixed, distro.StatusRemoved:
 		return true
 	case distro.StatusUnknown:
 		return a.Failure != nil

@@ -118,7 +118,7 @@ if [ -n "${installer_system:-}" ]; then
 	name=$(basename "$installer_system")
 	needed=$(($(du -sLm $(nix-store -qR "$installer_system") 2>/dev/null | awk '{ s += $1 } END { print s + 0 }') * 5 / 4 + 64))
 else
-	name="${name:-system} $(cksum <"$payload/root.tar" | cut -d ' ' -f 1)"
+	name="${name:-system} $(md5sum <"$payload/root.tar" | cut -c 1-12)"
 	needed=$(($(stat -c %s "$payload/root.tar") / 1048576 * 5 / 4 + 16))
 fi
 boot_mib=127

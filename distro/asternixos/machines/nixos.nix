@@ -67,13 +67,13 @@ in
     let
       packages = map (path: lib.attrByPath (lib.splitString "." path) null pkgs) suite.packages;
     in
-    removeAttrs suite [ "packages" ]
+    removeAttrs suite [ "packages" "nixos" ]
     // {
       system = bootable name (configure {
         environment.systemPackages = lib.filter (p: p != null) packages;
         asternixos.rootDevice = "/dev/vda";
         asternixos.desktop.enable = name == "desktop";
-        asternixos.containers.enable = name == "containers";
+        asternixos.containers.enable = name == "nixos";
       }).config;
     };
 

@@ -80,10 +80,10 @@ in
 
   suite =
     name: suite:
-    if suite.graphical or false then
+    if (suite.nixos or false) || (suite.graphical or false) then
       { unavailable = "not in this package set"; }
     else
-      removeAttrs suite [ "packages" ] // { system = pkgs.makeDebianSystem { inherit name; kernel = kernel.given or null; }; };
+      removeAttrs suite [ "packages" "nixos" ] // { system = pkgs.makeDebianSystem { inherit name; kernel = kernel.given or null; }; };
 
   suites.configured = removeAttrs (import ../suites/configured.nix) [ "packages" "description" ] // {
     system = system.system.build.toplevel;

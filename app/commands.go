@@ -1,0 +1,704 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	gh "github.com/google/go-github/v66/github"
+
+	"github.com/asterinas/asterbot/checks"
+	"github.com/asterinas/asterbot/checks/checkrun"
+	"github.com/asterinas/asterbot/checks/command"
+	"github.com/asterinas/asterbot/checks/report"
+	"github.com/asterinas/asterbot/internal/github"
+)
+
+// The reactions of the App: seen, and then exactly one of the others.
+const (
+	reactSeen    = "eyes"
+	reactDone    = "rocket"
+	reactNot     = "confused"
+	reactRefused = "-1"
+)
+
+// MaxComment bounds what the App writes into a comment, in bytes.
+const MaxComment = 60 << 10
+
+// request is a comment with commands, and what has become of it.
+type request struct {
+	comment  *gh.IssueComment
+	commands []command.Command
+	problems []command.Problem
+	// outcome is the App's reaction; empty where there is none yet.
+	outcome string
+}
+
+// answer is what is said to a comment.
+type answer struct {
+	outcome string
+	text    string
+	// once marks an answer that a pull request gets once only.
+	once string
+}
+
+// obey reads the pull request's comments and does what is not done yet. What
+// has been done is on GitHub: the App's reaction, the App's answer, the run.
+func (a *App) obey(ctx context.Context, s *scene, pr *gh.PullRequest) error {
+	if !s.policy.Answer && !s.policy.Publish {
+		return nil
+	}
+	comments, err := github.All(ctx, func(ctx context.Context, o gh.ListOptions) ([]*gh.IssueComment, *gh.Response, error) {
+		return s.c.Issues.ListComments(ctx, s.key.Owner, s.key.Repo, pr.GetNumber(), &gh.IssueListCommentsOptions{ListOptions: o})
+	})
+	if err != nil {
+		return fmt.Errorf("list comments: %w", err)
+	}
+	if !s.policy.Answer {
+		return nil
+	}
+	var requests []*request
+	for _, c := range comments {
+		// Other bots are left alone, and so is whoever changed what was said:
+		// the old text exists in an event only, and somebody else may have
+		// changed it.
+		if c.GetUser().GetType() == "Bot" || c.GetUser().GetLogin() == a.bot() || c.GetUpdatedAt().After(c.GetCreatedAt().Time) {
+			continue
+		}
+		cmds, problems := command.Parse(c.GetBody())
+		if len(cmds)+len(problems) == 0 {
+			continue
+		}
+		requests = append(requests, &request{comment: c, commands: cmds, problems: problems})
+	}
+	if len(requests) == 0 {
+		return nil
+	}
+	seen, err := a.firstSeen(ctx, s)
+	if err != nil {
+		return err
+	}
+	for _, r := range requests {
+		if err := a.outcomeOf(ctx, s, r); err != nil {
+			return err
+		}
+		if r.outcome == reactDone {
+			a.effective(s, pr, r, seen)
+		}
+	}
+	if err := a.findRebuilds(ctx, s, pr, requests, seen); err != nil {
+		return err
+	}
+	for _, r := range requests {
+		if r.outcome != "" {
+			continue
+		}
+		if err := a.one(ctx, s, pr, r, comments, seen); err != nil {
+			return err
+		}
+		if r.outcome == reactDone {
+			a.effective(s, pr, r, seen)
+		}
+	}
+	return nil
+}
+
+// bound reports whether a command is about the present head: it names it, or was
+// written after GitHub had seen it.
+func bound(c command.Command, comment *gh.IssueComment, sha string, seen time.Time) bool {
+	if c.Head != "" {
+		return strings.HasPrefix(sha, c.Head)
+	}
+	return !comment.GetCreatedAt().Before(seen)
+}
+
+// effective takes over what an accepted comment decides for good: waivers.
+func (a *App) effective(s *scene, pr *gh.PullRequest, r *request, seen time.Time) {
+	for _, c := range r.commands {
+		if c.Name == command.Waive && bound(c, r.comment, s.sha, seen) {
+			w := checkrun.Waiver{Case: c.Subject, Reason: c.Reason, By: r.comment.GetUser().GetLogin(), SHA: s.sha, URL: r.comment.GetHTMLURL()}
+			if !slices.Contains(s.waivers, w) {
+				s.waivers = append(s.waivers, w)
+			}
+		}
+	}
+}
+
+// firstSeen is when GitHub first saw the head commit: its check suite's
+// creation.
+func (a *App) firstSeen(ctx context.Context, s *scene) (time.Time, error) {
+	name := s.key.Owner + "/" + s.key.Repo + "@" + s.sha
+	a.mu.Lock()
+	t, ok := a.seen[name]
+	a.mu.Unlock()
+	if ok {
+		return t, nil
+	}
+	suites, _, err := s.c.Checks.ListCheckSuitesForRef(ctx, s.key.Owner, s.key.Repo, s.sha, &gh.ListCheckSuiteOptions{ListOptions: gh.ListOptions{PerPage: 100}})
+	if err != nil {
+		return t, fmt.Errorf("list check suites: %w", err)
+	}
+	for _, c := range suites.CheckSuites {
+		if at := c.GetCreatedAt().Time; !at.IsZero() && (t.IsZero() || at.Before(t)) {
+			t = at
+		}
+	}
+	if t.IsZero() {
+		// Not seen yet, by any App: nothing can be about it.
+		return a.gh.Now(), nil
+	}
+	a.mu.Lock()
+	a.seen[name] = t
+	a.mu.Unlock()
+	return t, nil
+}
+
+// outcomeOf reads the App's own reaction to a comment.
+func (a *App) outcomeOf(ctx context.Context, s *scene, r *request) error {
+	id := r.comment.GetID()
+	a.mu.Lock()
+	r.outcome = a.outcomes[id]
+	a.mu.Unlock()
+	if r.outcome != "" || r.comment.GetReactions().GetTotalCount() == 0 {
+		return nil
+	}
+	list, err := github.All(ctx, func(ctx context.Context, o gh.ListOptions) ([]*gh.Reaction, *gh.Response, error) {
+		return s.c.Reactions.ListIssueCommentReactions(ctx, s.key.Owner, s.key.Repo, id, &o)
+	})
+	if err != nil {
+		return fmt.Errorf("list reactions: %w", err)
+	}
+	for _, re := range list {
+		// Anybody can react: only the App's own reactions count.
+		if re.GetUser().GetLogin() == a.bot() && slices.Contains([]string{reactDone, reactNot, reactRefused}, re.GetContent()) {
+			r.outcome = re.GetContent()
+		}
+	}
+	a.keep(id, r.outcome)
+	return nil
+}
+
+func (a *App) keep(id int64, outcome string) {
+	if outcome != "" {
+		a.mu.Lock()
+		a.outcomes[id] = outcome
+		a.mu.Unlock()
+	}
+}
+
+// findRebuilds finds the dispatched runs of the head commit again, by the names
+// that only the App can give.
+func (a *App) findRebuilds(ctx context.Context, s *scene, pr *gh.PullRequest, requests []*request, seen time.Time) error {
+	want := map[string]bool{}
+	for _, r := range requests {
+		if r.outcome == reactNot || r.outcome == reactRefused {
+			continue
+		}
+		for _, c := range r.commands {
+			if c.Name == command.Rebuild && len(c.Targets) > 0 && bound(c, r.comment, s.sha, seen) {
+				want[a.rebuildToken(s.key, r.comment.GetID())] = true
+			}
+		}
+	}
+	if len(want) == 0 {
+		return nil
+	}
+	list, _, err := s.c.Actions.ListWorkflowRunsByFileName(ctx, s.key.Owner, s.key.Repo, path.Base(a.opt.Rebuild), &gh.ListWorkflowRunsOptions{Event: "workflow_dispatch", ListOptions: gh.ListOptions{PerPage: 100}})
+	if github.Status(err) == http.StatusNotFound {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("list rebuilds: %w", err)
+	}
+	s.rebuilds = nil
+	for _, run := range list.WorkflowRuns {
+		if run.GetActor().GetLogin() != a.bot() {
+			continue
+		}
+		for token := range want {
+			if strings.Contains(run.GetDisplayTitle(), token) {
+				s.rebuilds = append(s.rebuilds, run)
+			}
+		}
+	}
+	slices.SortFunc(s.rebuilds, func(a, b *gh.WorkflowRun) int { return int(a.GetID() - b.GetID()) })
+	return nil
+}
+
+// one does what one comment asks for: sees it, acts, answers, and marks it done
+// last.
+func (a *App) one(ctx context.Context, s *scene, pr *gh.PullRequest, r *request, comments []*gh.IssueComment, seen time.Time) error {
+	id := r.comment.GetID()
+	react := func(content string) error {
+		if _, _, err := s.c.Reactions.CreateIssueCommentReaction(ctx, s.key.Owner, s.key.Repo, id, content); err != nil {
+			return fmt.Errorf("react to comment %d: %w", id, err)
+		}
+		return nil
+	}
+	if err := react(reactSeen); err != nil {
+		return err
+	}
+	author := r.comment.GetUser().GetLogin()
+	level, err := a.permission(ctx, s, author)
+	if err != nil {
+		return err
+	}
+	out := answer{outcome: reactDone}
+	var texts []string
+	var once string
+	for _, p := range r.problems {
+		texts, out.outcome = append(texts, p.Message), reactNot
+	}
+	for _, c := range r.commands {
+		var ans answer
+		switch need := s.policy.level(c.Name); {
+		case !command.Allows(need, level):
+			ans = answer{reactRefused, fmt.Sprintf("`/%s` needs the permission %s on this repository; ask a maintainer.", c.Name, need), "refused"}
+		case !bound(c, r.comment, s.sha, seen):
+			ans = answer{outcome: reactNot, text: fmt.Sprintf("`/%s` was not done: it was written for another commit than the present one, %.12s. Write it again, or name the commit with `head=`.", c.Name, s.sha)}
+		default:
+			if ans, err = a.do(ctx, s, pr, r, c); err != nil {
+				return err
+			}
+		}
+		if ans.outcome != reactDone {
+			out.outcome = ans.outcome
+		}
+		if ans.text != "" {
+			texts = append(texts, ans.text)
+		}
+		if ans.once != "" {
+			once = ans.once
+		}
+	}
+	if len(texts) > 0 {
+		mark := fmt.Sprintf("<!-- asterbot:answer %d -->", id)
+		if once != "" && len(texts) == 1 {
+			mark = "<!-- asterbot:once " + once + " -->"
+		}
+		if !slices.ContainsFunc(comments, func(c *gh.IssueComment) bool {
+			return c.GetUser().GetLogin() == a.bot() && strings.Contains(c.GetBody(), mark)
+		}) {
+			posted, err := a.post(ctx, s, pr.GetNumber(), mark, strings.Join(texts, "\n\n"))
+			if err != nil {
+				return err
+			}
+			_ = posted
+		}
+	}
+	if err := react(out.outcome); err != nil {
+		return err
+	}
+	r.outcome = out.outcome
+	a.keep(id, out.outcome)
+	a.m.commanded(out.outcome)
+	a.log.Info("obeyed", "repository", s.key.Owner+"/"+s.key.Repo, "pull", pr.GetNumber(), "comment", id, "by", author, "outcome", out.outcome)
+	return nil
+}
+
+// post writes a comment, once. A mark that GitHub does not show finds it again.
+func (a *App) post(ctx context.Context, s *scene, number int, mark, text string) (*gh.IssueComment, error) {
+	body := checkrun.Clip(text, MaxComment-len(mark)-2) + "\n\n" + mark
+	c, _, err := s.c.Issues.CreateComment(ctx, s.key.Owner, s.key.Repo, number, &gh.IssueComment{Body: gh.String(body)})
+	if err != nil {
+		return nil, fmt.Errorf("answer in pull request %d: %w", number, err)
+	}
+	return c, nil
+}
+
+// permission asks GitHub what somebody may do. What a comment says of its author
+// is not that.
+func (a *App) permission(ctx context.Context, s *scene, login string) (string, error) {
+	req, err := s.c.NewRequest(http.MethodGet, fmt.Sprintf("repos/%s/%s/collaborators/%s/permission", s.key.Owner, s.key.Repo, login), nil)
+	if err != nil {
+		return "", err
+	}
+	var out struct {
+		Permission string `json:"permission"`
+		Role       string `json:"role_name"`
+	}
+	if _, err := s.c.Do(ctx, req, &out); err != nil {
+		if github.Status(err) == http.StatusNotFound {
+			return "none", nil
+		}
+		return "", fmt.Errorf("ask what %s may do: %w", login, err)
+	}
+	// The role tells triage and maintain apart; a custom role does not, and
+	// counts as what it is based on.
+	if command.Allows("none", out.Role) {
+		return out.Role, nil
+	}
+	return out.Permission, nil
+}
+
+// do does one command. It looks before it acts, since it may have acted before.
+func (a *App) do(ctx context.Context, s *scene, pr *gh.PullRequest, r *request, c command.Command) (answer, error) {
+	no := func(format string, args ...any) (answer, error) {
+		return answer{outcome: reactNot, text: fmt.Sprintf(format, args...)}, nil
+	}
+	done := answer{outcome: reactDone}
+	switch c.Name {
+	case command.Help:
+		return answer{outcome: reactDone, text: command.Manual(func(n command.Name) string { return s.policy.level(n) })}, nil
+	case command.Cancel:
+		n := 0
+		for _, run := range append(slices.Clone(s.runs), s.rebuilds...) {
+			if run.GetStatus() == "completed" {
+				// It may be us who ended it, and did not come to say so.
+				if run.GetConclusion() == "cancelled" && !run.GetUpdatedAt().Before(r.comment.GetCreatedAt().Time) {
+					n++
+				}
+				continue
+			}
+			if err := a.cancel(ctx, s, run); err != nil {
+				return answer{}, err
+			}
+			n++
+		}
+		if n == 0 {
+			return no("Nothing is running that could be cancelled.")
+		}
+		a.q.add(s.key, time.Second)
+		return done, nil
+	case command.Rebuild:
+		if len(c.Targets) > 0 {
+			return a.rebuildSome(ctx, s, pr, r, c)
+		}
+		return a.rerun(ctx, s, r.comment.GetCreatedAt().Time, c.All)
+	}
+	e, err := a.present(ctx, s)
+	if err != nil {
+		return answer{}, err
+	}
+	switch c.Name {
+	case command.Explain:
+		if e == nil || e.report == nil {
+			return no("There is no report to explain anything from yet.")
+		}
+		text, ok := explain(waive(e.report, s.waivers), c.Subject)
+		if !ok {
+			return no("%s is neither affected by this change nor a case of its report.", report.Code(c.Subject))
+		}
+		return answer{outcome: reactDone, text: text}, nil
+	case command.Waive:
+		if c.Subject == trustCase {
+			if e == nil || len(e.doubts) == 0 {
+				return no("The report of this commit is not in doubt; there is nothing to waive.")
+			}
+			return done, nil
+		}
+		if e == nil || e.report == nil {
+			return no("There is no report yet, so no case to waive.")
+		}
+		var blocking []string
+		for _, res := range e.report.Cases {
+			if !res.Blocks() && !res.Unsettled() {
+				continue
+			}
+			if names(c.Subject, res) {
+				return done, nil
+			}
+			if len(blocking) < 20 {
+				blocking = append(blocking, report.Code(report.Plain(res.Subject+"/"+res.Name)))
+			}
+		}
+		if len(blocking) == 0 {
+			return no("No case of this commit needs a waiver.")
+		}
+		return no("%s is no case that stands in the way. These do: %s.", report.Code(c.Subject), strings.Join(blocking, ", "))
+	}
+	return no("This command is not known.")
+}
+
+// present is the evidence there is now; nil while runs are on their way.
+func (a *App) present(ctx context.Context, s *scene) (*evidence, error) {
+	if ph := decide(s, a.opt.Workflow, a.opt.Patience, a.gh.Now()); !ph.results {
+		return nil, nil
+	}
+	return a.evidence(ctx, s)
+}
+
+// rerun runs the pull request's own runs again. since is when it was asked for:
+// an attempt of ours that started later is the answer to it.
+func (a *App) rerun(ctx context.Context, s *scene, since time.Time, all bool) (answer, error) {
+	if len(s.runs) == 0 {
+		return answer{outcome: reactNot, text: "There is no workflow run of this commit to repeat. Push a commit, or close and reopen the pull request."}, nil
+	}
+	if !all {
+		// Nothing failed for GitHub where the workflow ends green in spite of
+		// regressions: then all of it runs again.
+		failed := false
+		for _, run := range s.runs {
+			failed = failed || run.GetConclusion() != "success"
+		}
+		if !failed {
+			e, err := a.present(ctx, s)
+			if err != nil {
+				return answer{}, err
+			}
+			if e != nil && e.report != nil && (e.report.Conclusion == checks.Success || e.report.Conclusion == checks.Skipped) && !a.startedFor(s, since) {
+				return answer{outcome: reactNot, text: "Nothing failed. `/rebuild all` runs everything again."}, nil
+			}
+			all = true
+		}
+	}
+	for _, run := range s.runs {
+		if a.startedByUs(run, since) {
+			continue
+		}
+		if run.GetStatus() != "completed" {
+			return answer{outcome: reactNot, text: fmt.Sprintf("[The run](%s) is not done yet. `/cancel` stops it.", run.GetHTMLURL())}, nil
+		}
+		if text, err := a.startAgain(ctx, s, run, all); err != nil || text != "" {
+			return answer{outcome: reactNot, text: text}, err
+		}
+	}
+	a.q.add(s.key, time.Second)
+	return answer{outcome: reactDone}, nil
+}
+
+func (a *App) startedByUs(run *gh.WorkflowRun, since time.Time) bool {
+	return run.GetRunAttempt() > 1 && run.GetTriggeringActor().GetLogin() == a.bot() && !run.GetRunStartedAt().Before(since)
+}
+
+func (a *App) startedFor(s *scene, since time.Time) bool {
+	return slices.ContainsFunc(s.runs, func(r *gh.WorkflowRun) bool { return a.startedByUs(r, since) })
+}
+
+// startAgain re-runs a run. text says why GitHub would not.
+func (a *App) startAgain(ctx context.Context, s *scene, run *gh.WorkflowRun, all bool) (text string, err error) {
+	if all || run.GetConclusion() == "success" {
+		_, err = s.c.Actions.RerunWorkflowByID(ctx, s.key.Owner, s.key.Repo, run.GetID())
+	} else {
+		_, err = s.c.Actions.RerunFailedJobsByID(ctx, s.key.Owner, s.key.Repo, run.GetID())
+	}
+	if github.Status(err) == http.StatusForbidden {
+		if _, limited := github.Limited(err); limited {
+			return "", err
+		}
+		return fmt.Sprintf("GitHub does not run [this run](%s) again: %s", run.GetHTMLURL(), report.Escape(report.Plain(reason(err)))), nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("run %d again: %w", run.GetID(), err)
+	}
+	// What is shown from here on is the new attempt.
+	run.RunAttempt = gh.Int(run.GetRunAttempt() + 1)
+	run.Status, run.Conclusion = gh.String("queued"), nil
+	run.TriggeringActor = &gh.User{Login: gh.String(a.bot())}
+	run.RunStartedAt = &gh.Timestamp{Time: a.gh.Now().Add(time.Second)}
+	return "", nil
+}
+
+func reason(err error) string {
+	var e *gh.ErrorResponse
+	if ok := asError(err, &e); ok {
+		return e.Message
+	}
+	return err.Error()
+}
+
+// rebuildSome dispatches the rebuild workflow from the default branch: without
+// secrets, and without writing its cache.
+func (a *App) rebuildSome(ctx context.Context, s *scene, pr *gh.PullRequest, r *request, c command.Command) (answer, error) {
+	token := a.rebuildToken(s.key, r.comment.GetID())
+	for _, run := range s.rebuilds {
+		if strings.Contains(run.GetDisplayTitle(), token) {
+			return answer{outcome: reactDone}, nil
+		}
+	}
+	e, err := a.present(ctx, s)
+	if err != nil {
+		return answer{}, err
+	}
+	if e == nil || e.report == nil {
+		return answer{outcome: reactNot, text: "There is no report yet that says what there is to rebuild. `/rebuild all` runs everything."}, nil
+	}
+	var only []string
+	for _, t := range c.Targets {
+		if !evaluated(e.report, t) {
+			return answer{outcome: reactNot, text: fmt.Sprintf("There is no %s %s in what was evaluated for this change.", t.Kind, report.Code(t.Name))}, nil
+		}
+		only = append(only, t.Name)
+	}
+	ref := pr.GetBase().GetRepo().GetDefaultBranch()
+	id, err := s.c.Dispatch(ctx, s.key.Owner, s.key.Repo, path.Base(a.opt.Rebuild), ref, map[string]string{
+		"token": token, "pull": strconv.Itoa(pr.GetNumber()), "head": s.sha, "base": pr.GetBase().GetRef(), "only": strings.Join(only, " "),
+	})
+	switch st := github.Status(err); {
+	case st == http.StatusNotFound || st == http.StatusUnprocessableEntity:
+		return answer{outcome: reactNot, text: fmt.Sprintf("The default branch has no workflow %s that could be dispatched. `/rebuild all` works without it.", report.Code(a.opt.Rebuild))}, nil
+	case err != nil:
+		return answer{}, err
+	}
+	if id != 0 {
+		s.rebuilds = append(s.rebuilds, &gh.WorkflowRun{ID: gh.Int64(id), RunAttempt: gh.Int(1), Status: gh.String("queued"), DisplayTitle: gh.String(token), HTMLURL: gh.String(pr.GetBase().GetRepo().GetHTMLURL() + "/actions/runs/" + strconv.FormatInt(id, 10))})
+	}
+	a.q.add(s.key, 2*time.Second)
+	return answer{outcome: reactDone}, nil
+}
+
+// evaluated reports whether the report knows a target.
+func evaluated(r *checks.Report, t command.Target) bool {
+	for _, c := range r.Cases {
+		if c.Subject == t.Name && string(c.Of) == t.Kind || t.Kind == "package" && c.Package == t.Name {
+			return true
+		}
+	}
+	if r.Plan == nil {
+		return false
+	}
+	for _, d := range r.Plan.Packages {
+		if t.Kind == "package" && d.Attr == t.Name {
+			return true
+		}
+	}
+	for _, d := range r.Plan.Images {
+		if t.Kind == "image" && d.Attr == t.Name {
+			return true
+		}
+	}
+	return slices.ContainsFunc(r.Plan.Suites, func(s checks.SuitePlan) bool { return t.Kind == "suite" && s.Name == t.Name })
+}
+
+// explain says why something is affected, and why it failed: a report of its
+// cases alone.
+func explain(r *checks.Report, subject string) (string, bool) {
+	part := *r
+	part.Cases = nil
+	for _, c := range r.Cases {
+		if c.Subject == subject || c.Package == subject || names(subject, c) {
+			part.Cases = append(part.Cases, c)
+		}
+	}
+	var why []string
+	if r.Plan != nil {
+		for _, d := range append(slices.Clone(r.Plan.Packages), r.Plan.Images...) {
+			if d.Attr != subject {
+				continue
+			}
+			line := report.Code(subject) + " is affected: " + report.Escape(string(d.Status))
+			for _, c := range d.Causes {
+				line += "; " + report.Escape(report.Plain(strings.TrimSpace(fmt.Sprintf("%s:%d %s", c.File, c.Line, c.What))))
+			}
+			if len(d.Via) > 0 {
+				line += " (through " + report.Escape(report.Plain(strings.Join(d.Via, " ← "))) + ")"
+			}
+			why = append(why, line+".")
+		}
+		for _, p := range r.Plan.Cases {
+			if p.Subject == subject && p.Why != "" {
+				why = append(why, "Planned because "+report.Escape(report.Plain(p.Why))+".")
+				break
+			}
+		}
+	}
+	if len(part.Cases) == 0 && len(why) == 0 {
+		return "", false
+	}
+	text := strings.Join(why, "\n\n")
+	if len(part.Cases) > 0 {
+		part.Counts, part.Conclusion = checks.Count(part.Cases), checks.Conclude(part.Cases)
+		part.Notices, part.Errors = nil, nil
+		if r.Plan != nil {
+			p := *r.Plan
+			p.Omitted = nil
+			part.Plan = &p
+		}
+		text = report.Markdown(&part, report.MarkdownOptions{Limit: MaxComment - len(text) - 1000}) + "\n" + text
+	}
+	return text, true
+}
+
+// again acts on a button, or on "re-run" in GitHub's own pages. It is known to
+// the event only, so that it is done before GitHub is told that the event has
+// arrived. The check run's ID tells which attempt its reader saw: a press that
+// comes twice finds a newer one.
+func (a *App) again(ctx context.Context, k Key, sha, external, action, sender string) error {
+	id, ok := checkrun.ParseID(external)
+	if external != "" && !ok {
+		return nil
+	}
+	s := a.scene(k, sha)
+	pulls, err := openPulls(ctx, s.c, k)
+	if err != nil {
+		return err
+	}
+	for _, p := range pulls {
+		if p.GetHead().GetSHA() == sha {
+			s.pulls = append(s.pulls, p)
+		}
+	}
+	if len(s.pulls) == 0 {
+		return nil // closed, or superseded
+	}
+	k.Pull = s.pulls[0].GetNumber()
+	s.key = k
+	if s.policy, err = a.policy(ctx, s.c, k, s.pulls[0].GetBase().GetRef()); err != nil {
+		return err
+	}
+	if !s.policy.Publish {
+		return nil
+	}
+	defer a.lock(k.Owner + "/" + k.Repo + "@" + sha)()
+	need := command.Rebuild
+	if action == checkrun.ExplainIt {
+		need = command.Explain
+	}
+	level, err := a.permission(ctx, s, sender)
+	if err != nil {
+		return err
+	}
+	log := a.log.With(slog.String("repository", k.Owner+"/"+k.Repo), slog.Int("pull", k.Pull), slog.String("button", action), slog.String("by", sender))
+	if !command.Allows(s.policy.level(need), level) {
+		log.Warn("not allowed", "has", level)
+		return nil
+	}
+	if _, err := a.findRuns(ctx, s, s.pulls[0]); err != nil {
+		return err
+	}
+	a.q.add(k, time.Second)
+	switch action {
+	case checkrun.RerunFailed, checkrun.RerunAll:
+		for _, run := range s.runs {
+			if run.GetStatus() != "completed" || run.GetID() == id.Run && run.GetRunAttempt() > id.Attempt {
+				continue
+			}
+			text, err := a.startAgain(ctx, s, run, action == checkrun.RerunAll)
+			if err != nil {
+				return err
+			}
+			if text != "" {
+				log.Warn("GitHub would not", "why", text)
+			}
+		}
+	case checkrun.ExplainIt:
+		if s.have, err = s.p.List(ctx, sha); err != nil {
+			return err
+		}
+		e, err := a.present(ctx, s)
+		if err != nil || e == nil || e.report == nil {
+			return err
+		}
+		mark := fmt.Sprintf("<!-- asterbot:explained %d.%d -->", id.Run, id.Attempt)
+		comments, err := github.All(ctx, func(ctx context.Context, o gh.ListOptions) ([]*gh.IssueComment, *gh.Response, error) {
+			return s.c.Issues.ListComments(ctx, k.Owner, k.Repo, k.Pull, &gh.IssueListCommentsOptions{ListOptions: o})
+		})
+		if err != nil {
+			return fmt.Errorf("list comments: %w", err)
+		}
+		if slices.ContainsFunc(comments, func(c *gh.IssueComment) bool {
+			return c.GetUser().GetLogin() == a.bot() && strings.Contains(c.GetBody(), mark)
+		}) {
+			return nil
+		}
+		_, err = a.post(ctx, s, k.Pull, mark, report.Markdown(e.report, report.MarkdownOptions{Limit: MaxComment - 200}))
+		return err
+	}
+	return nil
+}

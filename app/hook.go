@@ -1,0 +1,307 @@
+package app
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+)
+
+// MaxBody is the largest webhook that GitHub sends.
+const MaxBody = 25 << 20
+
+// bodyTime is how long a body may take to arrive.
+const bodyTime = 8 * time.Second
+
+// event is what the App takes from a webhook: only where to look.
+type event struct {
+	Action       string `json:"action"`
+	Before       string `json:"before"`
+	Ref          string `json:"ref"`
+	Number       int    `json:"number"`
+	Installation struct {
+		ID int64 `json:"id"`
+	} `json:"installation"`
+	Repository struct {
+		Name          string `json:"name"`
+		DefaultBranch string `json:"default_branch"`
+		Owner         struct {
+			Login string `json:"login"`
+		} `json:"owner"`
+	} `json:"repository"`
+	Sender struct {
+		Login string `json:"login"`
+		Type  string `json:"type"`
+	} `json:"sender"`
+	Issue struct {
+		Number      int       `json:"number"`
+		PullRequest *struct{} `json:"pull_request"`
+	} `json:"issue"`
+	PullRequest struct {
+		Number int `json:"number"`
+	} `json:"pull_request"`
+	CheckRun struct {
+		ID           int64      `json:"id"`
+		HeadSHA      string     `json:"head_sha"`
+		ExternalID   string     `json:"external_id"`
+		Name         string     `json:"name"`
+		PullRequests []pullStub `json:"pull_requests"`
+		App          struct {
+			ID int64 `json:"id"`
+		} `json:"app"`
+	} `json:"check_run"`
+	RequestedAction struct {
+		Identifier string `json:"identifier"`
+	} `json:"requested_action"`
+	CheckSuite struct {
+		HeadSHA      string     `json:"head_sha"`
+		PullRequests []pullStub `json:"pull_requests"`
+		App          struct {
+			ID int64 `json:"id"`
+		} `json:"app"`
+	} `json:"check_suite"`
+	WorkflowRun struct {
+		ID           int64      `json:"id"`
+		HeadSHA      string     `json:"head_sha"`
+		Event        string     `json:"event"`
+		PullRequests []pullStub `json:"pull_requests"`
+	} `json:"workflow_run"`
+	WorkflowJob struct {
+		RunID   int64  `json:"run_id"`
+		HeadSHA string `json:"head_sha"`
+	} `json:"workflow_job"`
+	MergeGroup struct {
+		HeadSHA string `json:"head_sha"`
+	} `json:"merge_group"`
+}
+
+type pullStub struct {
+	Number int `json:"number"`
+}
+
+// Hook takes webhooks. Nothing of a body is looked at before its signature
+// holds.
+func (a *App) Hook() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		start := time.Now()
+		status, name, log := a.deliver(w, r)
+		a.m.delivered(name, status, time.Since(start))
+		if status >= 400 {
+			log.Warn("refused a delivery", "status", status)
+		} else {
+			log.Debug("took a delivery", "status", status)
+		}
+	})
+}
+
+func (a *App) deliver(w http.ResponseWriter, r *http.Request) (int, string, *slog.Logger) {
+	log := a.log.With("delivery", clean(r.Header.Get("X-GitHub-Delivery")), "event", clean(r.Header.Get("X-GitHub-Event")))
+	refuse := func(status int, why string) (int, string, *slog.Logger) {
+		http.Error(w, why, status)
+		return status, "refused", log
+	}
+	if r.Method != http.MethodPost {
+		w.Header().Set("Allow", http.MethodPost)
+		return refuse(http.StatusMethodNotAllowed, "webhooks are sent with POST")
+	}
+	signature, ok := strings.CutPrefix(r.Header.Get("X-Hub-Signature-256"), "sha256=")
+	want, err := hex.DecodeString(signature)
+	if !ok || err != nil || len(want) != sha256.Size {
+		return refuse(http.StatusUnauthorized, "no signature in X-Hub-Signature-256")
+	}
+	if r.ContentLength > MaxBody {
+		w.Header().Set("Connection", "close")
+		return refuse(http.StatusRequestEntityTooLarge, "the body is larger than any webhook")
+	}
+	http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime))
+	var body []byte
+	if n := r.ContentLength; n >= 0 && n <= 1<<20 {
+		body = make([]byte, n)
+		_, err = io.ReadFull(r.Body, body)
+	} else {
+		body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
+	}
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		return refuse(http.StatusRequestEntityTooLarge, "the body is larger than any webhook")
+	case err != nil:
+		return refuse(http.StatusRequestTimeout, "the body did not arrive")
+	}
+	http.NewResponseController(w).SetReadDeadline(time.Time{})
+	if !a.signed(body, want) {
+		return refuse(http.StatusUnauthorized, "the signature does not match")
+	}
+	name := r.Header.Get("X-GitHub-Event")
+	if ct, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); ct != "" && ct != "application/json" {
+		return refuse(http.StatusUnsupportedMediaType, "set the webhook's content type to application/json")
+	}
+	var e event
+	if !known(name) {
+		w.WriteHeader(http.StatusAccepted)
+		return http.StatusAccepted, "other", log
+	}
+	if err := json.Unmarshal(body, &e, json.MatchCaseInsensitiveNames(false)); err != nil {
+		return refuse(http.StatusBadRequest, "the body is not the JSON of a webhook")
+	}
+	// GitHub waits ten seconds.
+	ctx, cancel := context.WithTimeout(r.Context(), 8*time.Second)
+	defer cancel()
+	if err := a.handle(ctx, name, &e, log); err != nil {
+		log.Error("cannot act on a delivery", "error", err)
+		// GitHub keeps it as failed, and it is asked for again.
+		http.Error(w, "try again", http.StatusServiceUnavailable)
+		return http.StatusServiceUnavailable, name, log
+	}
+	w.WriteHeader(http.StatusAccepted)
+	return http.StatusAccepted, name, log
+}
+
+func (a *App) signed(body, want []byte) bool {
+	for _, s := range a.opt.Secrets {
+		m := hmac.New(sha256.New, []byte(s))
+		m.Write(body)
+		if hmac.Equal(m.Sum(nil), want) {
+			return true
+		}
+	}
+	return false
+}
+
+// clean makes a header fit for a log.
+func clean(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r > ' ' && r < 127 {
+			return r
+		}
+		return -1
+	}, s[:min(len(s), 64)])
+}
+
+var events = map[string]bool{
+	"ping": true, "pull_request": true, "merge_group": true, "check_suite": true, "check_run": true, "issue_comment": true, "workflow_run": true, "workflow_job": true,
+	"push": true, "create": true, "release": true, "installation": true, "installation_repositories": true,
+}
+
+func known(name string) bool { return events[name] }
+
+// handle turns an event into keys. Only a button that was pressed is acted on
+// here: GitHub remembers it nowhere else.
+func (a *App) handle(ctx context.Context, name string, e *event, log *slog.Logger) error {
+	if e.Installation.ID == 0 {
+		// Webhooks of a repository, not of the App: not ours to act on.
+		log.Debug("no installation")
+		return nil
+	}
+	k := Key{Install: e.Installation.ID, Owner: e.Repository.Owner.Login, Repo: e.Repository.Name}
+	pull := func(n int) {
+		if n > 0 && k.Repo != "" {
+			p := k
+			p.Pull = n
+			a.q.add(p, a.opt.Settle)
+		}
+	}
+	pulls := func(list []pullStub) {
+		for _, p := range list {
+			pull(p.Number)
+		}
+	}
+	switch name {
+	case "installation", "installation_repositories":
+		switch e.Action {
+		case "deleted", "suspend":
+			a.gh.Forget(k.Install)
+			a.q.park(k.Install, time.Now().Add(24*time.Hour))
+		default:
+			a.gh.Forget(k.Install)
+			a.q.park(k.Install, time.Time{})
+			a.q.add(Key{Install: k.Install, All: true}, a.opt.Settle)
+		}
+	case "pull_request":
+		pull(max(e.PullRequest.Number, e.Number))
+		if e.Action == "synchronize" && len(e.Before) == 40 {
+			s := k
+			s.Stale = e.Before
+			a.q.add(s, a.opt.Settle)
+		}
+	case "merge_group":
+		if e.Action == "checks_requested" {
+			k.Group = e.MergeGroup.HeadSHA
+			a.q.add(k, a.opt.Settle)
+		}
+	case "issue_comment":
+		if e.Issue.PullRequest != nil && e.Action == "created" {
+			pull(e.Issue.Number)
+		}
+	case "workflow_run":
+		switch {
+		case e.WorkflowRun.Event == "merge_group":
+			k.Group = e.WorkflowRun.HeadSHA
+			a.q.add(k, a.opt.Settle)
+		case len(e.WorkflowRun.PullRequests) > 0:
+			pulls(e.WorkflowRun.PullRequests)
+		default:
+			// Runs of forks, and dispatched ones, name no pull request.
+			a.addCommit(k, e.WorkflowRun.HeadSHA, e.WorkflowRun.Event == "workflow_dispatch")
+		}
+	case "workflow_job":
+		a.addCommit(k, e.WorkflowJob.HeadSHA, false)
+	case "check_suite":
+		if e.Action == "rerequested" && e.CheckSuite.App.ID == a.gh.ID() {
+			return a.again(ctx, k, e.CheckSuite.HeadSHA, "", "rerun-all", e.Sender.Login)
+		}
+		pulls(e.CheckSuite.PullRequests)
+		if len(e.CheckSuite.PullRequests) == 0 && e.Action != "completed" {
+			a.addCommit(k, e.CheckSuite.HeadSHA, false)
+		}
+	case "check_run":
+		if e.CheckRun.App.ID != a.gh.ID() {
+			return nil
+		}
+		switch e.Action {
+		case "rerequested":
+			return a.again(ctx, k, e.CheckRun.HeadSHA, e.CheckRun.ExternalID, "rerun-failed", e.Sender.Login)
+		case "requested_action":
+			return a.again(ctx, k, e.CheckRun.HeadSHA, e.CheckRun.ExternalID, e.RequestedAction.Identifier, e.Sender.Login)
+		}
+	case "push":
+		if branch, ok := strings.CutPrefix(e.Ref, "refs/heads/"); ok {
+			a.forgetPolicies(k.Owner, k.Repo)
+			if branch == e.Repository.DefaultBranch {
+				// Base has moved: conflicts come and go.
+				k.All = true
+				a.q.add(k, 10*a.opt.Settle)
+			}
+		}
+	}
+	return nil
+}
+
+// addCommit asks to look at the pull requests that offer a commit. Which they
+// are is known for those looked at before; others are found by looking at all.
+func (a *App) addCommit(k Key, sha string, all bool) {
+	if k.Repo == "" {
+		return
+	}
+	found := false
+	a.mu.Lock()
+	for _, p := range a.pages {
+		if p.Key.Owner == k.Owner && p.Key.Repo == k.Repo && (p.SHA == sha || all && len(p.Rebuilds) > 0) {
+			found = true
+			defer a.q.add(p.Key, a.opt.Settle)
+		}
+	}
+	a.mu.Unlock()
+	if !found && !all {
+		k.All = true
+		a.q.add(k, 10*a.opt.Settle)
+	}
+}
