@@ -33,6 +33,7 @@ type releaseOptions struct {
 	Repository, API  string
 	JSON             bool
 	NotesFile        string
+	From             string
 	token            string
 }
 
@@ -41,7 +42,7 @@ func releaseCommand(e *env) *cobra.Command {
 		Use:   "release",
 		Short: "Judge a release, and publish what passes",
 	}
-	c.AddCommand(releaseCheckCommand(e), releasePublishCommand(e))
+	c.AddCommand(releaseCheckCommand(e), releaseImagesCommand(e), releasePublishCommand(e))
 	return c
 }
 
@@ -55,6 +56,7 @@ func (o *releaseOptions) flags(c *cobra.Command) {
 	f.StringVar(&o.PreviousTag, "previous-tag", "", "the `tag` of the release before, with --previous")
 	f.StringArrayVar(&o.Images, "image", nil, "an image to publish, `NAME=PATH` (repeatable)")
 	f.StringArrayVar(&o.Again, "again", nil, "the same image, built a second time, `NAME=PATH` (repeatable)")
+	f.StringVar(&o.From, "images", "", "the `folder` that 'bot release images' left, instead of --image and --again")
 	f.StringArrayVar(&o.Differences, "difference", nil, "why two builds of an image differ, `NAME=WHY` (repeatable)")
 	f.StringVar(&o.Repository, "repository", "", "the repository on GitHub, `OWNER/NAME`; without one, nothing is asked there")
 	f.StringVar(&o.API, "api-url", "", "the `address` of GitHub's API")
@@ -247,6 +249,9 @@ func (o *releaseOptions) images(e *env) ([]release.Image, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.From != "" {
+		return o.built(e, why)
+	}
 	var out []release.Image
 	for _, p := range o.Images {
 		name, file, ok := strings.Cut(p, "=")
@@ -269,6 +274,38 @@ func (o *releaseOptions) images(e *env) ([]release.Image, error) {
 			}
 		}
 		out = append(out, img)
+	}
+	return out, nil
+}
+
+// built are the images that releaseImages left, and what their second builds gave.
+func (o *releaseOptions) built(e *env, why map[string]string) ([]release.Image, error) {
+	dir := e.path(o.From)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, usage("read the images: %w", err)
+	}
+	var out []release.Image
+	for _, entry := range entries {
+		if !entry.IsDir() {
+			continue
+		}
+		name := entry.Name()
+		file, err := imageFile(filepath.Join(dir, name))
+		if err != nil {
+			return nil, err
+		}
+		img := release.Image{Name: name, File: filepath.Base(file), Difference: why[name]}
+		if img.SHA256, img.Size, err = release.Sum(file); err != nil {
+			return nil, couldNotLook(err)
+		}
+		if sum, err := os.ReadFile(filepath.Join(dir, name+".again")); err == nil {
+			img.Again = strings.TrimSpace(string(sum))
+		} else if _, err := os.Stat(filepath.Join(dir, name+".differs")); err == nil {
+			img.Again = "another"
+		}
+		out = append(out, img)
+		o.Images = append(o.Images, name+"="+file)
 	}
 	return out, nil
 }
