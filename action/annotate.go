@@ -16,22 +16,31 @@ const maxAnnotations = 10
 // last one says how many are left out.
 func Annotations(r *checks.Report) []Annotation {
 	byLevel := map[Level][]Annotation{}
+	unsettled := map[string][]checks.Result{}
+	var reasons []string
 	for _, c := range r.Cases {
 		level, ok := level(c)
 		if !ok {
 			continue
 		}
-		a := Annotation{Level: level, Title: report.Plain(report.Sentence(c)), Message: report.Plain(c.Reason)}
-		if len(c.Causes) > 0 {
-			a.File, a.Line = c.Causes[0].File, c.Causes[0].Line
-			if what := c.Causes[0].What; what != "" {
-				a.Message = strings.TrimSpace(a.Message + "\nBecause of: " + report.Plain(what))
+		if level == Warning {
+			// One reason, such as a system that was not built, keeps many cases from
+			// being looked at.
+			if unsettled[c.Reason] == nil {
+				reasons = append(reasons, c.Reason)
 			}
+			unsettled[c.Reason] = append(unsettled[c.Reason], c)
+			continue
 		}
-		if len(c.Repro) > 0 {
-			a.Message += "\nReproduce it with: " + report.Plain(c.Repro[0])
+		byLevel[level] = append(byLevel[level], annotation(level, c))
+	}
+	for _, reason := range reasons {
+		cases := unsettled[reason]
+		a := annotation(Warning, cases[0])
+		if more := len(cases) - 1; more > 0 {
+			a.Title = fmt.Sprintf("%s, and %d more", a.Title, more)
 		}
-		byLevel[level] = append(byLevel[level], a)
+		byLevel[Warning] = append(byLevel[Warning], a)
 	}
 	var out []Annotation
 	for _, level := range []Level{Failure, Warning, Notice} {
@@ -44,6 +53,20 @@ func Annotations(r *checks.Report) []Annotation {
 		out = append(out, as...)
 	}
 	return out
+}
+
+func annotation(level Level, c checks.Result) Annotation {
+	a := Annotation{Level: level, Title: report.Plain(report.Sentence(c)), Message: report.Plain(c.Reason)}
+	if len(c.Causes) > 0 {
+		a.File, a.Line = c.Causes[0].File, c.Causes[0].Line
+		if what := c.Causes[0].What; what != "" {
+			a.Message = strings.TrimSpace(a.Message + "\nBecause of: " + report.Plain(what))
+		}
+	}
+	if len(c.Repro) > 0 {
+		a.Message += "\nReproduce it with: " + report.Plain(c.Repro[0])
+	}
+	return a
 }
 
 func level(c checks.Result) (Level, bool) {

@@ -27,7 +27,7 @@ const (
 
 // Case is one thing that holds or does not. Its identity is all of its fields.
 type Case struct {
-	Kind Kind `json:"kind"`
+	Kind Kind `json:"kind"` // what settles it
 	// Of tells what Subject is: a package, an image, a suite, the kernel. They
 	// may share names.
 	Of distro.Kind `json:"of,omitempty"`
@@ -97,8 +97,8 @@ type Outcome struct {
 
 // Frame is one entry of a stack trace, innermost first.
 type Frame struct {
-	Function string `json:"function"`
-	Address  string `json:"address"`
+	Function string `json:"function"` // its name, as far as it is known
+	Address  string `json:"address"`  // where it is, in hexadecimal
 }
 
 // Blame says whose a failure is.
@@ -135,43 +135,41 @@ type Result struct {
 	Package string `json:"package,omitempty"`
 	// Version is the version, at head, of the package that the case is about.
 	Version string `json:"version,omitempty"`
-	// Was is the status at base, Now at head, Control on the control kernel
-	// (empty where it was not asked).
+	// Was is the status at base.
 	Was     Status `json:"was"`
-	Now     Status `json:"now"`
-	Control Status `json:"control,omitempty"`
+	Now     Status `json:"now"`               // the status at head
+	Control Status `json:"control,omitempty"` // the status on the control kernel; empty where it was not asked
 
-	Verdict Verdict `json:"verdict"`
-	Blame   Blame   `json:"blame"`
-	Stage   string  `json:"stage"`
+	Verdict Verdict `json:"verdict"` // what base and head say together
+	Blame   Blame   `json:"blame"`   // whose the failure is
+	Stage   string  `json:"stage"`   // how far it came: a boot stage, "evaluate", "build" or "test"
 	// Reason says in one sentence what happened, for a case that is not
 	// passing.
 	Reason string `json:"reason"`
-	// Attempts and Passes count the runs at head; WasAttempts and WasPasses
-	// those at base.
+	// Attempts counts the runs at head.
 	Attempts    int `json:"attempts"`
-	Passes      int `json:"passes,omitempty"`
-	WasAttempts int `json:"was_attempts,omitempty"`
-	WasPasses   int `json:"was_passes,omitempty"`
+	Passes      int `json:"passes,omitempty"`       // how many runs at head passed
+	WasAttempts int `json:"was_attempts,omitempty"` // the runs at base
+	WasPasses   int `json:"was_passes,omitempty"`   // how many of them passed
 	// Remembered is when the outcome at head was established, RFC 3339, if it
 	// was not in this run.
 	Remembered string `json:"remembered"`
 	// Log is relative to the report.
 	Log     string  `json:"log"`
-	Seconds float64 `json:"seconds,omitempty"`
+	Seconds float64 `json:"seconds,omitempty"` // how long the last run at head took
 	// Exit is the exit status of the command at head.
 	Exit *int `json:"exit,omitempty"`
 	// Title is the normalised reason.
 	Title   string   `json:"title,omitempty"`
-	Tail    []string `json:"tail,omitempty"`
-	Likely  []string `json:"likely,omitempty"`
-	Kernel  []string `json:"kernel,omitempty"`
-	Machine string   `json:"machine,omitempty"`
-	Trace   []Frame  `json:"trace,omitempty"`
-	Image   string   `json:"image,omitempty"`
+	Tail    []string `json:"tail,omitempty"`    // the last lines of the log
+	Likely  []string `json:"likely,omitempty"`  // the kernel's lines that may be the cause, likeliest first, at most three
+	Kernel  []string `json:"kernel,omitempty"`  // the kernel's lines logged while it ran
+	Machine string   `json:"machine,omitempty"` // the name of the machine it ran in
+	Trace   []Frame  `json:"trace,omitempty"`   // the stack of the panic or oops that ended it, innermost first
+	Image   string   `json:"image,omitempty"`   // the path of a screenshot
 	// Causes are the places in the change that explain it.
 	Causes []distro.Cause `json:"causes,omitempty"`
-	Via    []string       `json:"via,omitempty"`
+	Via    []string       `json:"via,omitempty"` // the way from the attribute to the root cause
 	// Repro are the commands that reproduce a failure: with Nix first, then
 	// without.
 	Repro []string `json:"repro,omitempty"`
@@ -198,64 +196,64 @@ const (
 
 // Machine is how one machine fared.
 type Machine struct {
-	Name    string         `json:"name"`
-	Profile string         `json:"profile"`
-	Outcome MachineOutcome `json:"outcome"`
+	Name    string         `json:"name"`    // unique within the document, together with side
+	Profile string         `json:"profile"` // the machine profile
+	Outcome MachineOutcome `json:"outcome"` // how it ended
 	// Stage is the last stage reached: firmware, loader, kernel, components,
 	// rootfs, init, ready.
 	Stage string `json:"stage"`
-	// Title is the normalised title of what ended it; Reason one sentence.
+	// Title is the normalised title of what ended it: two machines that ended in
+	// the same way have the same.
 	Title  string  `json:"title"`
-	Reason string  `json:"reason,omitempty"`
-	Trace  []Frame `json:"trace"`
+	Reason string  `json:"reason,omitempty"` // what ended it, in one sentence
+	Trace  []Frame `json:"trace"`            // the stack of the panic or oops that ended it, innermost first
 	// Exit is QEMU's exit status; -1 where it was killed.
 	Exit    int     `json:"exit"`
-	Seconds float64 `json:"seconds"`
-	Boots   int     `json:"boots"`
-	Forks   int     `json:"forks"`
+	Seconds float64 `json:"seconds"` // how long it ran
+	Boots   int     `json:"boots"`   // how often it was booted
+	Forks   int     `json:"forks"`   // how many machines were forked from its snapshot
 	// Side is "base", "head" or "control".
 	Side string `json:"side,omitempty"`
 	// Stages are the times at which stages were reached.
 	Stages []StageTime `json:"stages,omitempty"`
-	// Accelerator is "kvm" or "tcg", Method "cold", "fork" or "migrate".
+	// Accelerator is "kvm" or "tcg".
 	Accelerator string `json:"accelerator,omitempty"`
-	Method      string `json:"method,omitempty"`
-	// Consoles are the paths of the raw consoles by device (hvc0, ttyS0), Command is the
-	// command line that reproduces the machine, Evidence what was gathered of a hang.
+	Method      string `json:"method,omitempty"` // how it came up: "cold", "fork" or "migrate"
+	// Consoles are the paths of the raw consoles by device (hvc0, ttyS0).
 	Consoles    map[string]string `json:"consoles,omitempty"`
-	Screenshots []string          `json:"screenshots,omitempty"`
-	Command     []string          `json:"command,omitempty"`
-	Evidence    []string          `json:"evidence,omitempty"`
+	Screenshots []string          `json:"screenshots,omitempty"` // paths of pictures of its screen
+	Command     []string          `json:"command,omitempty"`     // the command line that starts the same machine
+	Evidence    []string          `json:"evidence,omitempty"`    // what was gathered of a hang: registers, status
 	// Notes are things a reader should know: a fallback taken, bytes dropped.
 	Notes []string `json:"notes,omitempty"`
 }
 
 // StageTime is when a boot reached a stage, in seconds since its start.
 type StageTime struct {
-	Stage   string  `json:"stage"`
-	Seconds float64 `json:"seconds"`
+	Stage   string  `json:"stage"`   // one of the boot stages
+	Seconds float64 `json:"seconds"` // since the machine started
 }
 
 // Results is the document that a stage of a check leaves: what was run.
 type Results struct {
-	Schema   string    `json:"schema"` // SchemaResults
-	Machines []Machine `json:"machines"`
-	Cases    []Result  `json:"cases"`
+	Schema   string    `json:"schema"`   // "asterbot/results/1"
+	Machines []Machine `json:"machines"` // those that ran, of all sides
+	Cases    []Result  `json:"cases"`    // those that were to be settled here
 	// Headline is the answer in a line.
 	Headline string `json:"headline,omitempty"`
 }
 
 // Plan says which cases to run, and why.
 type Plan struct {
-	Schema string         `json:"schema"` // SchemaPlan
-	Change distro.Change  `json:"change"`
-	Scope  []distro.Scope `json:"scope"`
+	Schema string         `json:"schema"` // "asterbot/plan/1"
+	Change distro.Change  `json:"change"` // what is compared with what
+	Scope  []distro.Scope `json:"scope"`  // the parts of the distribution that the change touches
 	// Why says for each scope which files put the change there.
 	Why      []ScopeReason     `json:"why,omitempty"`
-	Packages []distro.AttrDiff `json:"packages"`
-	Images   []distro.AttrDiff `json:"images"`
-	Suites   []SuitePlan       `json:"suites"`
-	Kernel   *KernelPlan       `json:"kernel,omitempty"`
+	Packages []distro.AttrDiff `json:"packages"`         // what became of them; without the unchanged ones unless asked for
+	Images   []distro.AttrDiff `json:"images"`           // the same of images
+	Suites   []SuitePlan       `json:"suites"`           // all of them: which run, and why
+	Kernel   *KernelPlan       `json:"kernel,omitempty"` // what the change does to the kernel; missing where nobody asked
 	// Cases are all that are to be settled.
 	Cases []PlannedCase `json:"cases,omitempty"`
 	// Omitted says what was left out and why: partial coverage.
@@ -268,22 +266,22 @@ type Plan struct {
 
 // ScopeReason says why a change is in a scope.
 type ScopeReason struct {
-	Scope distro.Scope `json:"scope"`
-	Files []string     `json:"files,omitempty"`
-	Why   string       `json:"why"`
+	Scope distro.Scope `json:"scope"`           // one of the scopes of the plan
+	Files []string     `json:"files,omitempty"` // the files that put the change there
+	Why   string       `json:"why"`             // the reason, in words
 }
 
 // SuitePlan says whether a suite runs, and why.
 type SuitePlan struct {
-	Name string `json:"name"`
-	Run  bool   `json:"run"`
-	Why  string `json:"why"`
+	Name string `json:"name"` // its attribute
+	Run  bool   `json:"run"`  // whether it runs
+	Why  string `json:"why"`  // why it runs, or why not
 	// Status, Causes and Via are those of its system.
 	Status  distro.Status   `json:"status,omitempty"`
-	Root    bool            `json:"root,omitempty"`
-	Causes  []distro.Cause  `json:"causes,omitempty"`
-	Via     []string        `json:"via,omitempty"`
-	Failure *distro.Failure `json:"failure,omitempty"`
+	Root    bool            `json:"root,omitempty"`    // whether its system changed by itself
+	Causes  []distro.Cause  `json:"causes,omitempty"`  // what changed
+	Via     []string        `json:"via,omitempty"`     // the way to the root
+	Failure *distro.Failure `json:"failure,omitempty"` // why its system does not evaluate
 	// Command marks a suite that runs through a configured command: which cases
 	// it has shows only when it runs. The plan has the one case that it
 	// runs at all (kind boot, name "runs").
@@ -295,17 +293,17 @@ type KernelPlan struct {
 	// Status is "unchanged", "changed", "identical" (inputs changed, image did
 	// not) or "unknown" (not built yet).
 	Status string `json:"status"`
-	Why    string `json:"why"`
+	Why    string `json:"why"` // the reason, in words
 	// Base and Head are the SHA-256 of the images, where known.
 	Base string `json:"base,omitempty"`
-	Head string `json:"head,omitempty"`
+	Head string `json:"head,omitempty"` // the same of head
 }
 
 // PlannedCase is a case to settle, and why.
 type PlannedCase struct {
 	Case
-	Package string `json:"package,omitempty"`
-	Why     string `json:"why"`
+	Package string `json:"package,omitempty"` // the package that a test is about
+	Why     string `json:"why"`               // why it is to be settled
 	// Tier is 0 for what must be answered first; higher runs later or only on
 	// demand.
 	Tier int `json:"tier,omitempty"`
@@ -313,32 +311,32 @@ type PlannedCase struct {
 
 // Omission says what was not looked at.
 type Omission struct {
-	Count int    `json:"count"`
-	What  string `json:"what"`
-	Why   string `json:"why"`
+	Count int    `json:"count"`         // how many
+	What  string `json:"what"`          // of what
+	Why   string `json:"why"`           // for which reason
 	How   string `json:"how,omitempty"` // what to do to have it
 }
 
 // Stats are measurements of an evaluation.
 type Stats struct {
-	Seconds    float64 `json:"seconds"`
-	PeakMiB    int     `json:"peak_mib,omitempty"`
+	Seconds    float64 `json:"seconds"`              // how long the evaluation took
+	PeakMiB    int     `json:"peak_mib,omitempty"`   // the most memory it had
 	Remembered bool    `json:"remembered,omitempty"` // no side was evaluated anew
 }
 
 // Report is everything a reader or a program needs to know of one check.
 type Report struct {
-	Schema     string        `json:"schema"` // SchemaReport
-	Change     distro.Change `json:"change"`
-	Conclusion Conclusion    `json:"conclusion"`
+	Schema     string        `json:"schema"`     // "asterbot/report/1"
+	Change     distro.Change `json:"change"`     // what was compared with what
+	Conclusion Conclusion    `json:"conclusion"` // the answer
 	// Headline is the answer in a line.
 	Headline string `json:"headline"`
 	// Counts are the number of cases by verdict, and "total", "skip", "error".
 	Counts map[string]int `json:"counts"`
-	Cases  []Result       `json:"cases"`
+	Cases  []Result       `json:"cases"` // every case that was planned, judged
 	// Machines are the machines that ran, of all sides.
 	Machines []Machine `json:"machines,omitempty"`
-	Plan     *Plan     `json:"plan,omitempty"`
+	Plan     *Plan     `json:"plan,omitempty"` // what was to be looked at, and why
 	// Notices are what a reader should see though it blocks nothing.
 	Notices []string `json:"notices,omitempty"`
 	// Errors are the stages that could not look.
@@ -346,8 +344,8 @@ type Report struct {
 	// Versions are those of the tools that were used, and under "kernel" that of
 	// the kernel under test, where it is known.
 	Versions map[string]string `json:"versions,omitempty"`
-	Started  time.Time         `json:"started,omitzero"`
-	Seconds  float64           `json:"seconds,omitempty"`
+	Started  time.Time         `json:"started,omitzero"`  // when the check began
+	Seconds  float64           `json:"seconds,omitempty"` // how long it took
 }
 
 // Conclusion is the answer of a whole check.

@@ -77,13 +77,13 @@ type Meta struct {
 
 // Failure says why an attribute has no derivation.
 type Failure struct {
-	Reason FailureReason `json:"reason"`
+	Reason FailureReason `json:"reason"` // its class
 	// Message is Nix's own words, stripped of escape sequences, bounded.
 	Message string `json:"message"`
 	// File and Line are where it happened, when Nix says so. File is relative
 	// to the repository's root where it lies inside.
 	File string `json:"file,omitempty"`
-	Line int    `json:"line,omitempty"`
+	Line int    `json:"line,omitempty"` // the line in File; zero where it is unknown
 }
 
 // FailureReason classifies a Failure.
@@ -218,12 +218,13 @@ const (
 	StatusEvalFailed       Status = "eval-failed"
 	StatusEvalFixed        Status = "eval-fixed"
 	StatusEvalStillFailing Status = "eval-still-failing"
+	StatusUnknown          Status = "unknown" // base could not be listed, so nothing can be said
 )
 
 // AttrDiff is what a change does to one attribute, and why.
 type AttrDiff struct {
-	Attr   string `json:"attr"`
-	Status Status `json:"status"`
+	Attr   string `json:"attr"`   // the attribute's name
+	Status Status `json:"status"` // what happened to it
 	// Root reports whether the derivation changed by itself, not only
 	// because an input of it did.
 	Root bool `json:"root"`

@@ -16,6 +16,7 @@ type Explanation struct {
 // of a build's log. It reports false for what it does not know. The
 // sentences quote names from the message: hostile text stays hostile.
 func Explain(message string) (Explanation, bool) {
+	message = warnings.ReplaceAllString(message, "")
 	for _, e := range explanations {
 		if m := e.pattern.FindStringSubmatchIndex(message); m != nil {
 			return Explanation{
@@ -27,6 +28,10 @@ func Explain(message string) (Explanation, bool) {
 	}
 	return Explanation{}, false
 }
+
+// warnings are lines that Nix prints besides: a cache that cannot be reached, for
+// example, is not why a build failed.
+var warnings = re(`(?m)^(?:warning|trace): .*$`)
 
 // explanations are tried in order: what says more comes first, since a
 // build that failed for a reason ends with lines that only say that it failed.
@@ -47,9 +52,9 @@ var explanations = []struct {
 		"Unpack the source of exactly this version, apply the patch by hand, and renew it with `git diff`; if upstream has the change, drop the patch."},
 
 	// Fetching.
-	{"hash-mismatch", re(`hash mismatch in fixed-output derivation '(?:/nix/store/)?(?:[0-9a-z]{32}-)?([^']*?)(?:\.drv)?'(?s:.{0,200}?got:\s+(\S+))?`),
-		"What was downloaded for $1 has another hash than the one written in the Nix file (it is $2).",
-		"If you changed the version or the address, write the hash above into the Nix file; if you did not, the file on the server has changed, so look at it before you trust it."},
+	{"hash-mismatch", re(`hash mismatch in fixed-output derivation '(?:/nix/store/)?(?:[0-9a-z]{32}-)?([^']*?)(?:\.drv)?'(?s:.{0,1000}?got:\s+(\S+))?`),
+		"What was downloaded for $1 has another hash than the one written in the Nix file; it is `$2`.",
+		"If you changed the version or the address, write that hash into the Nix file; if you did not, the file on the server has changed, so look at it before you trust it."},
 	{"no-network", re(`(?i)could not resolve host|temporary failure in name resolution|couldn't resolve host`),
 		"A build tried to reach the network, which the sandbox does not allow so that a result depends on nothing but its inputs.",
 		"Fetch the file with fetchurl or fetchgit and give it to the build as an input; in tests, switch off what needs the network."},
@@ -75,11 +80,14 @@ var explanations = []struct {
 		"Look at what the overlay takes from `prev`: perhaps the package moved, or is a set of packages now."},
 	{"missing-attribute", re(`attribute '([^']+)' missing`),
 		"The Nix file asks a set for `$1`, which it does not have; in an overlay, the package was most likely renamed, moved or removed.",
-		"Look for the name in the pinned package set and use the new one. In an overlay, take the old package from `prev`, not from `final`."},
+		"Look for the name in the pinned package set and use the new one; in an overlay, take the old package from `prev`, not from `final`."},
 
 	// Evaluation.
+	{"abort", re(`evaluation aborted with the following error message: '([^\n]*)'`),
+		"The Nix code gave up on purpose, with these words: $1.",
+		"Read them as what they are, the author's explanation; search for them in the repository to find the condition."},
 	{"infinite-recursion", re(`infinite recursion encountered`),
-		"A value needs itself to be computed. In overlays this happens when a package is defined through `final.NAME` where `prev.NAME` is meant.",
+		"A value needs itself to be computed, in overlays mostly because a package is defined through `final.NAME` where `prev.NAME` is meant.",
 		"In the overlay of the line shown, take the package that is being changed from `prev` and only others from `final`; in a module, do not decide `imports` by `config`."},
 	{"stack-overflow", re(`stack overflow|max-call-depth exceeded`),
 		"The evaluation called functions without end; most often a function, or an overlay, calls itself.",
@@ -136,13 +144,16 @@ var explanations = []struct {
 	{"disk-full", re(`No space left on device`),
 		"The disk filled up during the build, so this says nothing about the package.",
 		"Free space (`nix-collect-garbage`) or use a larger runner, and run it again."},
-	{"substitute-missing", re(`substitute(?:InPlace|Stream)?\(\)?:? ?(?:ERROR: )?(?:file '([^']+)' does not exist|(?:WARNING|ERROR): pattern (\S+) doesn't match anything)`),
+	{"substitute-missing", re(`substitute(?:InPlace|Stream)?\(\)(?: in derivation [^:\n]*)?: (?:ERROR|WARNING): (?:file '([^']+)' does not exist|pattern (\S+) doesn't match anything)`),
 		"A substitution in the package's phases names a file or a text that the source no longer has: $1$2.",
 		"Compare with the source of this version and change or drop the `substituteInPlace` line."},
 	{"missing-header", re(`fatal error: ([^\s:]+\.h(?:pp)?): No such file or directory`),
 		"The compiler does not find the header $1: the package that provides it is not among the inputs.",
 		"Add that package to `buildInputs`; Nix builds see nothing that is not listed there."},
-	{"missing-library", re(`cannot find -l(\S+)|([^\s']+\.so[.\d]*): cannot open shared object file`),
+	{"missing-pkg-config", re(`Package '?([^\s']+)'? was not found in the pkg-config search path`),
+		"The build asks pkg-config for $1, and no package among the inputs provides it.",
+		"Add the package that has $1.pc to `buildInputs`, and `pkg-config` itself to `nativeBuildInputs`."},
+	{"missing-library", re(`cannot find -l([^\s:]+)|([^\s']+\.so[.\d]*): cannot open shared object file`),
 		"A library is missing while linking or running: $1$2.",
 		"Add the package that has it to `buildInputs`."},
 	{"missing-command", re(`(?:line \d+: |/bin/(?:ba)?sh: (?:\d+: )?|sh: (?:\d+: )?)([^\s:]+): (?:command )?not found`),
@@ -160,7 +171,7 @@ var explanations = []struct {
 	{"forbidden-reference", re(`is not allowed to refer to (?:the following paths|path '([^']+)')`),
 		"The result refers to a store path that the package forbids itself to depend on, often a compiler or a source tree.",
 		"Remove the reference, for example with `removeReferencesTo`, or lift the restriction if it is meant to be there."},
-	{"collision", re("collision between [`'‘]?([^`'’\\n]+)['’]? and [`'‘]?([^`'’\\n]+)['’]?"),
+	{"collision", re("(?:collision between|conflicting subpath:\\s+)\\s*[`'‘]?([^`'’\\n]+?)['’]?(?: and |\\s+)[`'‘]?([^`'’\\s]+)['’]?"),
 		"Two packages want to put a file at the same place of one environment: $1 and $2.",
 		"Leave one of them out, or give one of them precedence with `lib.hiPrio`."},
 	{"build-silence", re(`timed out after (\d+) seconds of silence`),

@@ -87,7 +87,7 @@ func (p *Publisher) Publish(ctx context.Context, r Release) (string, error) {
 	if rel, err = p.draft(ctx, rel, r); err != nil {
 		return "", err
 	}
-	if err := p.upload(ctx, rel.GetID(), files); err != nil {
+	if err := p.upload(ctx, rel, files); err != nil {
 		return "", err
 	}
 	if err := p.tag(ctx, r); err != nil {
@@ -281,7 +281,8 @@ func (p *Publisher) list(ctx context.Context, id int64) ([]asset, error) {
 
 // upload leaves the draft with exactly the files. An upload that broke off
 // leaves an asset in state "starter", which stands in the way of the next.
-func (p *Publisher) upload(ctx context.Context, id int64, files []file) error {
+func (p *Publisher) upload(ctx context.Context, rel *github.RepositoryRelease, files []file) error {
+	id := rel.GetID()
 	have, err := p.list(ctx, id)
 	if err != nil {
 		return err
@@ -300,7 +301,7 @@ func (p *Publisher) upload(ctx context.Context, id int64, files []file) error {
 			continue
 		}
 		p.note("upload %s, %d bytes", f.name, f.size)
-		if err := p.put(ctx, id, f); err != nil {
+		if err := p.put(ctx, rel, f); err != nil {
 			return err
 		}
 	}
@@ -316,7 +317,7 @@ func (p *Publisher) upload(ctx context.Context, id int64, files []file) error {
 	return nil
 }
 
-func (p *Publisher) put(ctx context.Context, id int64, f file) error {
+func (p *Publisher) put(ctx context.Context, rel *github.RepositoryRelease, f file) error {
 	in, err := os.Open(f.path)
 	if err != nil {
 		return err
@@ -326,7 +327,12 @@ func (p *Publisher) put(ctx context.Context, id int64, f file) error {
 	if kind == "" {
 		kind = "application/octet-stream"
 	}
-	at := fmt.Sprintf("repos/%s/%s/releases/%d/assets?name=%s", p.Owner, p.Repo, id, url.QueryEscape(f.name))
+	// The release says itself where its assets go: "https://.../assets{?name,label}".
+	at, _, _ := strings.Cut(rel.GetUploadURL(), "{")
+	if at == "" {
+		at = fmt.Sprintf("repos/%s/%s/releases/%d/assets", p.Owner, p.Repo, rel.GetID())
+	}
+	at += "?name=" + url.QueryEscape(f.name)
 	req, err := p.Client.NewUploadRequest(at, in, f.size, kind)
 	if err != nil {
 		return err

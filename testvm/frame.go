@@ -92,7 +92,7 @@ const setUpLines = `@PS1=;PS2=;_i=/dev/null;[ -c $_i ]||_i=/.asterbot-null;: >>$
 @_D=$(_f dd);_t abc bc $_D bs=1 skip=1||_D=;_T=$(_f tee);_t abc abc $_T $_i||_T=;_F=$(_f mkfifo);_R=$(_f rm);_C=$(_f date)
 @for _d in /tmp /run /dev/shm /var/tmp /root "";do _o=$_d/.asterbot-$$;{ : >$_o;} 2>$_i&&break;_o=;done
 @[ "$_o" ]&&[ "$_T" ]&&[ "$_F" ]&&{ $_F $_o.p&&[ -p $_o.p ]&&$_R -f $_o.p||_T=;} 2>$_i
-@_r(){ printf '\n%s:%s:%s:%s:%s\n' $1 "$_s" $($_z -c <$_P) "$($_x <$_P)" $2;}
+@_r(){ printf '\n%s:%s:%s:%s:%s\n' $1 "$_s" $($_z -c <"$_P") "$($_x <"$_P")" $2;}
 `
 
 // setUp prepares the shell and learns what the guest has.
@@ -232,7 +232,8 @@ func shellQuote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''
 
 // ended waits for the token that follows a command. The kernel may print into
 // it; so the shell is asked for another one now and then, which it reads when
-// the command has ended.
+// the command has ended. If it is another shell that answers, the command has
+// ended the first one; the other is taken over.
 func (s *Session) ended(ctx context.Context, last token) error {
 	ear := s.ears[s.console]
 	patience := 2 * s.patience()
@@ -242,20 +243,30 @@ func (s *Session) ended(ctx context.Context, last token) error {
 			s.aliveIf(err)
 			return err
 		}
-		if shellBack(ear) {
-			return ErrShellGone
-		}
 		if ear.still() < patience/2 {
 			continue
 		}
 		ask := newToken()
-		s.line(`printf '\n%s%s\n' ` + ask.split())
-		err = s.await(ctx, string(ask), patience)
-		if !errors.Is(err, errLate) {
-			s.aliveIf(err)
+		s.send(s.console, "\n"+loop+"\n\n@printf '\\n%s%s:%s:\\n' "+ask.split()+` "$_o"`+"\n")
+		err = s.await(ctx, string(ask)+":", patience)
+		switch {
+		case errors.Is(err, errLate):
+			patience = min(2*patience, 60*s.patience())
+			continue
+		case err != nil:
 			return err
 		}
-		patience = min(2*patience, 20*s.patience())
+		_ = s.await(ctx, string(ask)+":"+s.tools.base+":", s.patience())
+		said, _ := ear.text()
+		_, answer, _ := bytes.Cut(said, []byte(string(ask)+":"))
+		if bytes.HasPrefix(answer, []byte(":")) {
+			if err := s.setUp(ctx); err != nil {
+				return errors.Join(ErrShellGone, err)
+			}
+			return ErrShellGone
+		}
+		s.alive()
+		return nil
 	}
 }
 
@@ -264,10 +275,6 @@ func (s *Session) aliveIf(err error) {
 		s.alive()
 	}
 }
-
-// shellBack reports whether a new prompt was printed: the loop's own shell has
-// none.
-func shellBack(e *ear) bool { return false }
 
 // report asks for the status of the last command, and the length and checksum
 // of its output.

@@ -1,11 +1,15 @@
 package testvm
 
 import (
+	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -29,33 +33,63 @@ func scratchRoot() string {
 // scratchGrace is how long a folder may go without its lock.
 const scratchGrace = 10 * time.Second
 
-// scratch is a folder that lives while a machine starts. A process that is
-// killed in that moment leaves it behind; its lock is free then, and the next machine
-// that starts sweeps it away.
+// scratch is a folder that lives while a machine starts. Should this process
+// be killed in that moment, a shell that waits for its end removes the folder;
+// should both be killed, the next machine that starts sweeps it away: the
+// folder's lock is free then.
 type scratch struct {
-	dir  string
-	lock *os.File
+	dir     string
+	lock    *os.File
+	janitor *os.File // a line written here sends the shell home
 }
 
 func newScratch() (*scratch, error) {
-	dir, err := os.MkdirTemp(scratchRoot(), scratchPrefix)
+	var random [6]byte
+	_, _ = rand.Read(random[:]) // never fails
+	s := &scratch{dir: filepath.Join(scratchRoot(), scratchPrefix+hex.EncodeToString(random[:]))}
+	s.janitor = startJanitor(s.dir)
+	err := os.Mkdir(s.dir, 0o700)
+	if err == nil {
+		s.lock, err = os.Open(s.dir)
+	}
+	if err == nil {
+		err = unix.Flock(int(s.lock.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	}
 	if err != nil {
+		s.remove()
 		return nil, fmt.Errorf("create scratch folder: %w", err)
 	}
-	lock, err := os.Open(dir)
-	if err == nil {
-		err = unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-	}
+	return s, nil
+}
+
+// startJanitor has a shell remove the folder when this process is killed. It
+// returns nil where there is none: then only Sweep does.
+func startJanitor(dir string) *os.File {
+	r, w, err := os.Pipe()
 	if err != nil {
-		os.RemoveAll(dir)
-		return nil, fmt.Errorf("lock scratch folder: %w", err)
+		return nil
 	}
-	return &scratch{dir, lock}, nil
+	defer r.Close()
+	cmd := exec.Command("/bin/sh", "-c", `read line || rm -rf -- "$0"`, dir)
+	cmd.Stdin = r
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // a Ctrl-C is not meant for it
+	if cmd.Start() != nil {
+		w.Close()
+		return nil
+	}
+	go func() { _ = cmd.Wait() }() // its work is done or not: nobody asks
+	return w
 }
 
 func (s *scratch) remove() {
 	os.RemoveAll(s.dir)
-	s.lock.Close()
+	if s.lock != nil {
+		s.lock.Close()
+	}
+	if s.janitor != nil {
+		_, _ = s.janitor.WriteString("\n")
+		s.janitor.Close()
+	}
 }
 
 // Sweep removes the scratch folders that killed processes left, and returns

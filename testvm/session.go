@@ -223,7 +223,7 @@ var errLate = errors.New("no answer in time")
 
 // patience is how long a shell may take to answer something that takes no
 // time, before it is asked again.
-func (s *Session) patience() time.Duration { return s.g.Machine.Accel.scale(time.Second) }
+func (s *Session) patience() time.Duration { return s.g.Machine.Accel.scale(250 * time.Millisecond) }
 
 // The loop that the prompt's shell is put into.
 const loop = `while IFS= read -r _l;do case $_l in @*)eval "${_l#@}";;esac;done`

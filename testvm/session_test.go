@@ -39,7 +39,7 @@ func TestWhatACommandWritesArrivesByteForByte(t *testing.T) {
 		{"with a console that is no controlling terminal", prologue + "exec </dev/ttyS0 >/dev/ttyS0 2>&1\nsh\n"},
 		{"with a prompt of its own", prologue + "export PS1='(nix-shell) root@host ~> $\n\033[1mready?\033[0m > '\n" + shellOn("ttyS0")},
 		{"after a login", prologue + "printf 'root::0:0::/root:/bin/sh\\n' >/etc/passwd\nwhile :; do setsid getty -L 115200 ttyS0 vt100; done\n"},
-		{"without base64, tee and md5sum", prologue + "rm /bin/base64 /bin/tee /bin/md5sum /bin/mkfifo; mv /bin/busybox /bin/bb; for f in /bin/*; do [ -h $f ] && /bin/bb ln -sf bb $f; done\n" +
+		{"without base64, tee and md5sum", prologue + "rm /bin/base64 /bin/tee /bin/md5sum /bin/mkfifo; mv /bin/busybox /bin/busybox.real; for f in /bin/*; do [ -h $f ] && /bin/busybox.real ln -sf busybox.real $f; done\n" +
 			strings.ReplaceAll(shellOn("ttyS0"), "exec setsid cttyhack sh", "exec /bin/setsid /bin/cttyhack /bin/sh")},
 	} {
 		t.Run(guest.name, func(t *testing.T) {
@@ -76,7 +76,7 @@ var commands = []struct {
 	{"nothing", "true", 0, ""},
 	{"no newline at the end", "printf x", 0, "x"},
 	{"a status", "false", 1, ""},
-	{"a status that is a signal", "sh -c 'kill -9 $$'", 137, ""},
+	{"a status that is a signal", "{ sh -c 'kill -9 $$'; } 2>/dev/null", 137, ""},
 	{"an exit", "exit 7", 7, ""},
 	{"several lines", "echo a\nif true\nthen\n\techo b\nfi\n", 0, "a\nb\n"},
 	{"quotes", `echo "it's" '"a"' \\ '$HOME' "!"`, 0, `it's "a" \ $HOME !` + "\n"},
@@ -86,7 +86,7 @@ var commands = []struct {
 	{"a prompt", `printf '/ # '; printf 'root@asterinas:/# '`, 0, "/ # root@asterinas:/# "},
 	{"a login prompt", `printf 'asterinas login: '`, 0, "asterinas login: "},
 	{"nothing on its input", "cat; echo $?", 0, "0\n"},
-	{"a syntax error", "echo a; fi", 2, ""},
+	{"a syntax error", "exec 2>/dev/null; eval 'echo a; fi'", 2, ""},
 	{"binary", `printf '\000\001\377\200\012\004\003\032'`, 0, "\x00\x01\xff\x80\n\x04\x03\x1a"},
 	{"something left in the background", "sleep 1000 & echo started", 0, "started\n"},
 	{"something that changes the shell", "cd /; PS1=x; set -e; unset PATH; exec 2>&1; trap 'echo bye' EXIT; export IFS=x; false", 1, "bye\n"},
@@ -151,7 +151,7 @@ func TestTheTestSeesNoneOfTheSessionsSecrets(t *testing.T) {
 	g, s := session(t, linux(t, prologue+shellOn("ttyS0")))
 	r, err := s.Run(t.Context(), testvm.Command{Run: "set; cat /proc/self/environ; cat /proc/*/cmdline"})
 	require.NoError(t, err)
-	assert.NotRegexp(t, `[0-9a-f]{16}`, strings.ReplaceAll(string(r.Output), "900150983cd24fb0d6963f7d28e17f72", ""))
+	assert.NotRegexp(t, `[0-9a-f]{16}`, strings.NewReplacer("900150983cd24fb0d6963f7d28e17f72", "", "ba7816bf8f01cfea", "").Replace(string(r.Output)))
 	g.Kill()
 }
 

@@ -43,7 +43,7 @@ func (s *Session) Fetch(ctx context.Context, path string, limit int64) ([]byte, 
 
 // measure returns a file's length and checksum. The file is a word of shell.
 func (s *Session) measure(ctx context.Context, file string) (int64, string, error) {
-	s.line(fmt.Sprintf("_P=%s;[ -r $_P ];_s=$?", file))
+	s.line(fmt.Sprintf(`_P=%s;[ -r "$_P" ];_s=$?`, file))
 	status, size, sum, err := s.report(ctx)
 	switch {
 	case errors.Is(err, ErrGarbled):

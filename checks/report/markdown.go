@@ -247,7 +247,7 @@ func (m *markdown) failure(f failure, lines int) string {
 		}
 		item("Likely cause", strings.Join(likely, ", ")+" (the kernel logged this here and in no passing case of the same machine)")
 	}
-	item("What it means", prose(clip(f.Explained, 1000)))
+	item("What it usually means", prose(clip(f.Explained, 1000)))
 	item("Known", Code(clip(Plain(f.Known), 300)))
 	item("In the same way", Escape(f.AlsoFailing()))
 	item("Waived", Escape(clip(Plain(f.Waived), 300)))

@@ -39,25 +39,37 @@ type State string
 const (
 	Works   State = "works"
 	Kernel  State = "kernel"  // fails because of the kernel
-	Package State = "package" // fails on Linux too, or does not even build
+	Package State = "package" // fails on Linux too
+	Broken  State = "broken"  // does not evaluate or build
 	Unclear State = "unclear"
 	Untried State = "untried"
 )
 
 // States are all of them, in the order in which they are shown.
-var States = []State{Works, Kernel, Package, Unclear, Untried}
+var States = []State{Works, Kernel, Package, Broken, Unclear, Untried}
 
-// Text says a state to a reader.
-func (s State) Text() string {
+// Text says a state of one package to a reader.
+func (s State) Text() string { return s.of(1) }
+
+// of says it of so many packages.
+func (s State) of(n int) string {
+	verb := func(one, many, rest string) string {
+		if n == 1 {
+			return one + rest
+		}
+		return many + rest
+	}
 	switch s {
 	case Works:
-		return "works"
+		return verb("works", "work", "")
 	case Kernel:
-		return "fails because of the kernel"
+		return verb("fails", "fail", " because of the kernel")
 	case Package:
-		return "fails on Linux too"
+		return verb("fails", "fail", " on Linux too")
+	case Broken:
+		return verb("does", "do", " not build")
 	case Unclear:
-		return "fails for an unknown reason"
+		return verb("fails", "fail", " for an unknown reason")
 	}
 	return "not tried"
 }
@@ -124,6 +136,15 @@ type Case struct {
 	Console template.HTML `json:"-"`
 }
 
+// held are the kernel's lines that may hold the case back: none where it fails
+// on Linux too.
+func (c Case) held() []string {
+	if c.Now != checks.Fail || c.Blame == checks.BlamePackage {
+		return nil
+	}
+	return c.Likely
+}
+
 // Missing is a line that the kernel logged for what it lacks, and the packages
 // whose cases alone logged it.
 type Missing struct {
@@ -180,10 +201,7 @@ func Build(sources []Source) *Site {
 		e := g.entry(name, files)
 		s.Packages = append(s.Packages, e)
 		for _, c := range e.Cases {
-			if c.Now != checks.Fail || c.Blame == checks.BlamePackage {
-				continue
-			}
-			for _, line := range c.Likely {
+			for _, line := range c.held() {
 				line = report.Plain(line)
 				m := missing[line]
 				if m == nil {
@@ -285,7 +303,9 @@ func (g *gathered) state() State {
 		switch {
 		case c.Blame == checks.BlameKernel:
 			s = Kernel
-		case c.Blame == checks.BlamePackage || c.Kind == checks.KindEval || c.Kind == checks.KindBuild:
+		case c.Kind == checks.KindEval || c.Kind == checks.KindBuild:
+			s = Broken
+		case c.Blame == checks.BlamePackage:
 			s = Package
 		}
 		// The kernel's fault is what a reader of this page asks for first.
@@ -315,7 +335,7 @@ func (g *gathered) entry(name string, files map[string]bool) Entry {
 		if e.Reason == "" {
 			e.Reason = report.Plain(c.Subject + ": " + c.Name + ": " + c.Reason)
 		}
-		for _, l := range c.Likely {
+		for _, l := range c.held() {
 			if l = report.Plain(l); !slices.Contains(e.Likely, l) {
 				e.Likely = append(e.Likely, l)
 			}
@@ -450,14 +470,7 @@ func (s *Site) Summary() string {
 	parts := []string{fmt.Sprintf("%d of %d packages work", s.Count(Works), len(s.Packages))}
 	for _, state := range States[1:] {
 		if n := s.Count(state); n > 0 {
-			verb := state.Text()
-			if n > 1 {
-				verb = strings.Replace(verb, "fails", "fail", 1)
-			}
-			if state == Untried {
-				verb = "not tried"
-			}
-			parts = append(parts, fmt.Sprintf("%d %s", n, verb))
+			parts = append(parts, fmt.Sprintf("%d %s", n, state.of(n)))
 		}
 	}
 	return strings.Join(parts, ", ")

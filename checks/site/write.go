@@ -40,6 +40,7 @@ var pages = template.Must(template.New("").Funcs(template.FuncMap{
 		return t.UTC().Format(time.DateOnly)
 	},
 	"state":  func(s State) string { return s.Text() },
+	"many":   func(s State, n int) string { return s.of(n) },
 	"states": func() []State { return States },
 	"file":   func(name string) string { return url.PathEscape(name) },
 	"mark":   func(s State) string { return marks[s] },
@@ -51,7 +52,7 @@ var pages = template.Must(template.New("").Funcs(template.FuncMap{
 	},
 }).ParseFS(templates, "templates/*"))
 
-var marks = map[State]string{Works: "✓", Kernel: "✗", Package: "✗", Unclear: "?", Untried: "–"}
+var marks = map[State]string{Works: "✓", Kernel: "✗", Package: "✗", Broken: "✗", Unclear: "?", Untried: "–"}
 
 var statusMarks = map[checks.Status]string{checks.Pass: "✓", checks.Fail: "✗", checks.Skip: "–"}
 
@@ -148,7 +149,7 @@ func write(path string, content []byte) error {
 	return err
 }
 
-var badgeColours = map[State]string{Works: "#1a7f37", Kernel: "#c1121f", Package: "#9a6700", Unclear: "#8250df", Untried: "#6e7781"}
+var badgeColours = map[State]string{Works: "#1a7f37", Kernel: "#c1121f", Package: "#9a6700", Broken: "#7d4e00", Unclear: "#8250df", Untried: "#6e7781"}
 
 // badge is an SVG of two fields: the package's name and its state.
 func badge(name string, state State) string {

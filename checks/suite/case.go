@@ -104,13 +104,14 @@ func (r *run) endedIn(c distro.CaseSpec, o checks.Outcome, e testvm.Ending) chec
 	switch e.Outcome {
 	case testvm.Panic, testvm.Oops:
 		o.Reason = fmt.Sprintf("%s: %s", e.Outcome, e.Reason)
-		if e.Title != "" && !strings.Contains(e.Reason, e.Title) {
+		if e.Title != "" && !strings.Contains(console.Normalize(e.Reason), e.Title) {
 			o.Reason = fmt.Sprintf("%s: %s (%s)", e.Outcome, e.Title, e.Reason)
 		}
 	case testvm.OK:
 		o.Reason, o.Title = "the machine powered off while it ran", "the machine powered off"
 	default:
 		o.Reason = fmt.Sprintf("%s: %s", e.Outcome, e.Reason)
+		o.TimedOut = e.Outcome == testvm.Timeout || e.Outcome == testvm.Hang
 	}
 	if len(e.Screenshot) > 0 && r.Suite.Graphical {
 		o.Image = r.save("screen-"+slug(c.Name)+".png", e.Screenshot)

@@ -13,9 +13,10 @@ const maxLikely = 3
 
 // telling are kernel lines that say what the kernel lacks, and hearsay those
 // that tell what a program or the harness did: the likeliest and the least
-// likely causes.
+// likely causes. wayDown are those of any power-off: no cause of anything.
 var (
 	telling = regexp.MustCompile(`(?i)unimplemented|unsupported|not supported|not implemented|unknown|invalid|cannot|failed|error`)
+	wayDown = regexp.MustCompile(`^reboot: |^ACPI: PM: |^sd .* Synchronizing|^Requesting system `)
 	hearsay = regexp.MustCompile(`(?i)terminating on signal|is ignored|segfault at|process [^ ]+ exited`)
 )
 
@@ -51,7 +52,7 @@ func explain(outcomes map[checks.Case]checks.Outcome) {
 		}
 		o.Likely = nil
 		for _, line := range o.Kernel {
-			if !common[seen{o.Machine, line}] {
+			if !common[seen{o.Machine, line}] && !wayDown.MatchString(line) {
 				o.Likely = append(o.Likely, line)
 			}
 		}

@@ -104,6 +104,7 @@ type bootTries struct {
 	seconds          time.Duration
 	last             *testvm.Ending // of the last that failed
 	shutdown         *testvm.Ending // the machine that did not power off
+	tail             []string
 }
 
 func (b *bootTries) passed(took time.Duration) {
@@ -154,7 +155,8 @@ func (b *bootTries) outcome(r *run) checks.Outcome {
 		}
 	case b.last != nil:
 		o.Status, o.Stage, o.Reason, o.Title = checks.Fail, b.stage(), b.reason(), b.last.Title
-		o.Trace = frames(b.last.Trace)
+		o.Trace, o.Tail = frames(b.last.Trace), b.tail
+		o.TimedOut = b.last.Outcome == testvm.Timeout || b.last.Outcome == testvm.Hang
 		if b.passes > 0 {
 			o.Reason = fmt.Sprintf("failed %d of %d times: %s", b.attempts-b.passes, b.attempts, o.Reason)
 		}

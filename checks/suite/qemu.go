@@ -64,13 +64,25 @@ func (q *QEMU) Boot(ctx context.Context) (Machine, error) {
 		// It runs, but what answers is no shell we can use.
 		e := m.End(ctx, false)
 		e.Outcome, e.Title, e.Reason = testvm.Hang, "no shell", firstLine(err.Error())
-		return nil, &BootError{e}
+		return nil, &BootError{e, m.said()}
 	}
 	e := m.End(ctx, false)
 	if e.Outcome == testvm.Infra {
 		return nil, errors.New(e.Reason)
 	}
-	return nil, &BootError{e}
+	return nil, &BootError{e, m.said()}
+}
+
+// said is the end of what programs and the kernel said on the console that said
+// most: where a boot that failed explains itself.
+func (m *guest) said() []string {
+	var most []byte
+	for _, name := range testvm.Consoles {
+		if b := m.g.Console(name).Bytes(); len(b) > len(most) {
+			most = b
+		}
+	}
+	return tail(most)
 }
 
 // prepare boots the machine that the others are forked from.
@@ -85,7 +97,7 @@ func (q *QEMU) prepare(ctx context.Context) error {
 		if src.Boot.Outcome == testvm.Infra {
 			return errors.New(src.Boot.Reason)
 		}
-		return &BootError{src.Boot}
+		return &BootError{Ending: src.Boot}
 	}
 	if err != nil {
 		return err

@@ -50,7 +50,11 @@ type Machine interface {
 }
 
 // BootError is a guest that ended before it was ready.
-type BootError struct{ Ending testvm.Ending }
+type BootError struct {
+	Ending testvm.Ending
+	// Tail is what its consoles said last.
+	Tail []string
+}
 
 func (e *BootError) Error() string { return "boot: " + e.Ending.Reason }
 
@@ -75,6 +79,8 @@ type Job struct {
 	// BootOnly lets a guest pass that powers off well by itself, without
 	// having given a shell: how far it came is all that is asked.
 	BootOnly bool
+	// Tried, if set, is told of each attempt as it ends, one at a time.
+	Tried func(checks.Case, checks.Outcome)
 	// Dir is the folder for logs and screenshots, Prefix how a report refers
 	// to it. Without Dir none are kept.
 	Dir, Prefix string
@@ -252,7 +258,7 @@ func (r *run) machine(ctx context.Context, first bool) (Machine, bool) {
 			r.mu.Unlock()
 			return m, true
 		case errors.As(err, &failed) && failed.Ending.Outcome != testvm.Infra:
-			r.didNotComeUp(failed.Ending)
+			r.didNotComeUp(failed)
 			return nil, true
 		}
 		if ctx.Err() != nil {
@@ -266,9 +272,11 @@ func (r *run) machine(ctx context.Context, first bool) (Machine, bool) {
 }
 
 // didNotComeUp takes in a guest that ended before it gave a shell.
-func (r *run) didNotComeUp(e testvm.Ending) {
+func (r *run) didNotComeUp(failed *BootError) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	e := failed.Ending
+	r.boot.tail = failed.Tail
 	if e.Outcome == testvm.OK && r.BootOnly {
 		r.fate.ended(e, true)
 		r.boot.passed(e.Duration)
@@ -422,6 +430,9 @@ func (r *run) add(c distro.CaseSpec, o checks.Outcome) {
 		o.Log = r.saveCase(c, o, len(r.tries[c.Name])+1)
 	}
 	r.tries[c.Name] = append(r.tries[c.Name], o)
+	if r.Tried != nil {
+		r.Tried(r.Case(c.Name), o)
+	}
 	if len(r.tries[c.Name]) == 1 && o.Status == checks.Pass && r.Attempts <= 1 && r.Suite.Machine != distro.MachineOrdered {
 		r.told[r.Case(c.Name)] = true
 		r.settled(r.Case(c.Name), count([]checks.Outcome{o}))

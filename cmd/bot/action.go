@@ -32,27 +32,31 @@ type step struct {
 	files *action.Files
 }
 
-// actionCommands are what the action can do.
-type actionStage struct {
+// stepCommand is something that the action can do.
+type stepCommand struct {
 	name string
 	run  func(*step, context.Context) error
 }
 
-func actionCommands() []actionStage {
-	return []actionStage{
+// stepCommands are all of them; a function, since they run subcommands and are
+// one.
+func stepCommands() []stepCommand {
+	return []stepCommand{
 		{"plan", (*step).plan},
 		{"build", func(s *step, ctx context.Context) error { return s.shard(ctx, "build") }},
 		{"boot", func(s *step, ctx context.Context) error { return s.shard(ctx, "boot") }},
 		{"report", (*step).report},
 		{"check", (*step).check},
+		{"publish", (*step).publish},
+		{"comment", (*step).comment},
 		{"doctor", func(s *step, ctx context.Context) error { return s.bot(ctx, s.foreign(), "doctor") }},
 	}
 }
 
 func actionCommand(e *env) *cobra.Command {
-	names := make([]string, len(actionCommands()))
-	for i, c := range actionCommands() {
-		names[i] = c.name
+	var names []string
+	for _, c := range stepCommands() {
+		names = append(names, c.name)
 	}
 	return &cobra.Command{
 		Use:   "action COMMAND",
@@ -71,7 +75,7 @@ and leaves outputs, annotations and the job's summary. COMMAND is one of ` + str
 			}
 			if err == nil {
 				i := slices.Index(names, args[0])
-				err = actionCommands()[i].run(s, c.Context())
+				err = stepCommands()[i].run(s, c.Context())
 			}
 			var exit *exitError
 			if err != nil && (!errors.As(err, &exit) || exit.err != nil) {
@@ -247,6 +251,7 @@ func (s *step) plan(ctx context.Context) error {
 		}
 	}
 	for name, value := range map[string]string{
+		"first-jobs": strconv.Itoa(len(first)), "rest-jobs": strconv.Itoa(len(rest)), "kernel-jobs": strconv.Itoa(len(kernels)),
 		"plan": path, "minutes": strconv.Itoa(int(minutes)), "over-budget": strconv.FormatBool(over), "max-parallel": strconv.Itoa(c.Budget.MaxParallel),
 	} {
 		if err := s.files.Output(name, value); err != nil {
@@ -350,12 +355,8 @@ func (s *step) report(ctx context.Context) error {
 	for _, n := range notes {
 		s.log.Annotate(action.Annotation{Level: action.Warning, Message: n})
 	}
-	args, err := s.subject(ctx)
-	if err != nil {
-		return err
-	}
 	out := s.path("out")
-	err = s.bot(ctx, s.foreign(), append([]string{"report", "--plan", s.path("plan"), "--results", results, "--out", out}, args...)...)
+	err = s.bot(ctx, s.foreign(), "report", "--plan", s.path("plan"), "--out", out, results)
 	return s.show(out, err)
 }
 
@@ -369,7 +370,7 @@ var resultsName = regexp.MustCompile(`^asterbot-results-([0-9]{1,3})-([0-9]{1,3}
 func newestResults(dir, attempt string) (string, []string, error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, os.ErrNotExist) {
-		return dir, nil, os.MkdirAll(dir, 0o755) // no shard left anything: every case is an error
+		return dir, nil, noResults(dir)
 	}
 	if err != nil {
 		return "", nil, err
@@ -392,6 +393,9 @@ func newestResults(dir, attempt string) (string, []string, error) {
 		}
 		newest[m[1]] = max(newest[m[1]], n)
 	}
+	if len(entries) == 0 {
+		return dir, notes, noResults(dir)
+	}
 	if len(newest) == 0 {
 		return dir, notes, nil // the results of one machine, not of a workflow
 	}
@@ -409,6 +413,15 @@ func newestResults(dir, attempt string) (string, []string, error) {
 		}
 	}
 	return kept, notes, nil
+}
+
+// noResults says that no shard left anything, so that there is a report all the
+// same: every case of it is an error.
+func noResults(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	return saveResults(dir, &checks.Results{Schema: checks.SchemaResults, Machines: []checks.Machine{}, Cases: []checks.Result{}})
 }
 
 // show makes a report visible where a reviewer looks: annotations, the job's

@@ -56,8 +56,11 @@ func (w *workspace) evaluation(side pipeline.Side) (nix.Evaluation, error) {
 		return nix.Evaluation{}, err
 	}
 	e := nix.Evaluation{
-		Root: w.trees[side], Entry: entry, Nixpkgs: w.nixpkgs, Profile: w.profileName(),
+		Root: w.trees[side], Entry: entry, Nixpkgs: w.nixpkgs, Profile: w.profileName(), Reads: w.config.Reads,
 		Limits: nix.Limits{Time: time.Duration(w.config.Limits.EvalTime), Memory: uint64(w.config.Limits.EvalMemory) << 20},
+	}
+	if e.Nixpkgs != "" {
+		e.Allowed = append(e.Allowed, nix.References(e.Nixpkgs)...)
 	}
 	if p := w.config.Nixpkgs.Path; e.Nixpkgs == "" && p != "" {
 		e.Nixpkgs = filepath.Join(w.trees[side], p)
@@ -97,6 +100,7 @@ func (b builder) Build(ctx context.Context, wants []pipeline.Want, done func(pip
 		LogDir:  filepath.Join(b.out, "logs", "build", string(wants[0].Side)),
 		Timeout: time.Duration(l.BuildTime), Silence: time.Duration(l.BuildSilence), LogBytes: int64(l.BuildLog) << 20,
 		Untrusted: b.w.Untrusted, Options: b.w.buildOptions(),
+		Building: func(drv string) { b.progress.Note("building " + derivationName(drv)) },
 	}
 	// Two attributes may be the same derivation.
 	byDrv := map[string][]pipeline.Want{}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -144,6 +145,79 @@ func (m *machines) Run(ctx context.Context, job pipeline.Job, done func(checks.C
 	lab.Describe(&ran.Machine)
 	ran.Machine.Side = string(job.Side)
 	return pipeline.Ran{Outcomes: ran.Outcomes, Machines: []checks.Machine{ran.Machine}}, err
+}
+
+// install settles the cases of an installer image.
+func (m *machines) install(ctx context.Context, job pipeline.Job, installed testvm.Machine, done func(checks.Case, checks.Outcome)) (pipeline.Ran, error) {
+	if reason := m.w.cannotInstall(job.Side); reason != "" {
+		return skipAll(job, reason), nil
+	}
+	iso, err := isoFile(job.Output)
+	if err != nil {
+		o := checks.Outcome{Status: checks.Fail, Stage: "install", Reason: err.Error(), Title: "no ISO image", Attempts: 1}
+		return pipeline.Ran{Outcomes: map[checks.Case]checks.Outcome{{Kind: checks.KindInstall, Of: job.Of, Subject: job.Name, Name: "installs"}: o}}, nil
+	}
+	linux, err := machineProfile(m.w.config, "linux")
+	if err != nil {
+		return pipeline.Ran{}, err
+	}
+	installer := testvm.Machine{Profile: linux, Memory: job.Suite.Memory, Accel: installed.Accel, NoScreen: true}
+	dir, prefix := m.logs(job)
+	outcomes, ran, err := suite.Install{
+		Job: m.job(job, dir, prefix, installed.Profile.Name), ISO: iso, Installer: installer, Installed: installed, Scratch: m.w.scratch,
+	}.Run(ctx, done)
+	for i := range ran {
+		ran[i].Side = string(job.Side)
+	}
+	return pipeline.Ran{Outcomes: outcomes, Machines: ran}, err
+}
+
+// cannotInstall says why a side's kernel cannot be started from a disk, if it cannot:
+// a multiboot ELF is started by QEMU directly, and by no EFI boot loader.
+func (w *workspace) cannotInstall(side pipeline.Side) string {
+	img := w.images[side].Path
+	if img == "" {
+		return ""
+	}
+	f, err := os.Open(img)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	magic := make([]byte, 4)
+	if _, err := io.ReadFull(f, magic); err != nil || string(magic) != "\x7fELF" {
+		return ""
+	}
+	return "the kernel is a multiboot ELF, which boots directly only: systemd-boot cannot start it from a disk"
+}
+
+// skipAll skips everything that an image's job would settle.
+func skipAll(job pipeline.Job, reason string) pipeline.Ran {
+	ran := pipeline.Ran{Outcomes: map[checks.Case]checks.Outcome{}}
+	cases := []checks.Case{
+		{Kind: checks.KindInstall, Of: job.Of, Subject: job.Name, Name: "installs"},
+		{Kind: checks.KindBoot, Of: job.Of, Subject: job.Name, Name: "boots"},
+	}
+	for _, c := range job.Suite.Cases {
+		cases = append(cases, checks.Case{Kind: checks.KindTest, Of: job.Of, Subject: job.Name, Name: c.Name})
+	}
+	for _, c := range cases {
+		ran.Outcomes[c] = checks.Outcome{Status: checks.Skip, Stage: "install", Reason: reason}
+	}
+	return ran
+}
+
+// isoFile finds the ISO image that an image's output is or holds.
+func isoFile(output string) (string, error) {
+	if info, err := os.Stat(output); err == nil && info.Mode().IsRegular() {
+		return output, nil
+	}
+	for _, pattern := range []string{"iso/*.iso", "*.iso"} {
+		if found, _ := filepath.Glob(filepath.Join(output, pattern)); len(found) > 0 {
+			return found[0], nil
+		}
+	}
+	return "", fmt.Errorf("the image's output %s is no ISO image and holds none (*.iso or iso/*.iso)", output)
 }
 
 // logs is the folder of a job's logs, and how the report refers to it.

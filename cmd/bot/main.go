@@ -30,12 +30,16 @@ type env struct {
 func commands() []func(*env) *cobra.Command {
 	return []func(*env) *cobra.Command{
 		checkCommand,
+		planCommand,
 		buildCommand,
 		bootCommand,
 		reportCommand,
 		demoCommand,
 		doctorCommand,
 		vmCommand,
+		shellCommand,
+		driftCommand,
+		lintCommand,
 		actionCommand,
 	}
 }

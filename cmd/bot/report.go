@@ -12,7 +12,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/asterinas/asterbot/checks"
 	"github.com/asterinas/asterbot/checks/report"
@@ -54,20 +53,10 @@ works, since when, and what holds it back.`,
 			if err := report.Write(e.path(out), r); err != nil {
 				return couldNotLook(err)
 			}
-			if asJSON {
-				err = report.Encode(e.Stdout, r)
-			} else {
-				opt := terminal(e.Stdout, e.Getenv)
-				opt.Dir = out
-				err = report.Terminal(e.Stdout, r, opt)
+			if err := show(e, r, out, asJSON); err != nil {
+				return err
 			}
-			if err != nil {
-				return couldNotLook(err)
-			}
-			if code := r.Conclusion.ExitCode(); code != 0 {
-				return &exitError{code: code}
-			}
-			return nil
+			return conclude(r.Conclusion)
 		},
 	}
 	c.Flags().StringVar(&planFile, "plan", "", "the `file` that 'bot plan --json' wrote")
@@ -293,18 +282,4 @@ func makeSite(e *env, dir string, args []string) error {
 	}
 	fmt.Fprintf(e.Stdout, "%s, in %s\n", s.Summary(), strings.TrimSuffix(dir, "/")+"/index.html")
 	return nil
-}
-
-// terminal says what the writer can show: nothing but lines unless it is a
-// terminal. NO_COLOR (no-color.org) is respected.
-func terminal(w io.Writer, getenv func(string) string) report.TerminalOptions {
-	f, ok := w.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) || getenv("TERM") == "dumb" {
-		return report.TerminalOptions{}
-	}
-	width, _, err := term.GetSize(int(f.Fd()))
-	if err != nil || width < 40 {
-		width = 80
-	}
-	return report.TerminalOptions{Colour: getenv("NO_COLOR") == "", Width: width}
 }

@@ -282,7 +282,7 @@ func mebibytes(s string) (int, error) {
 func (r *vmRun) job(name, profile string) suite.Job {
 	return suite.Job{
 		Of: distro.KindSuite, Name: "vm", Machine: name, Profile: profile, Suite: r.suite,
-		Retries: r.Retries, Dir: r.Out, BootOnly: len(r.suite.Cases) == 0,
+		Retries: r.Retries, Tried: r.screen.tried, Dir: r.Out, BootOnly: len(r.suite.Cases) == 0,
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"github.com/asterinas/asterbot/checks"
 	"github.com/asterinas/asterbot/checks/report"
 	"github.com/asterinas/asterbot/checks/suite"
+	"github.com/asterinas/asterbot/testvm/console"
 )
 
 // vmResults judges each case: by the control, if there was one, and by the
@@ -107,14 +108,15 @@ func vmBoot(m checks.Machine) string {
 	case checks.MachineInfra:
 		return "could not look: " + reason
 	}
-	line := fmt.Sprintf("%s at stage %s", m.Outcome, stage)
-	if title != "" {
-		line += ": " + title
+	// The reason has the numbers that the title leaves out, and mostly its words.
+	line := fmt.Sprintf("%s at stage %s: ", m.Outcome, stage)
+	switch {
+	case title == "" || strings.Contains(console.Normalize(reason), title):
+		return line + reason
+	case reason == "":
+		return line + title
 	}
-	if reason != "" && !strings.Contains(line, reason) {
-		line += " (" + reason + ")"
-	}
-	return line
+	return line + title + " (" + reason + ")"
 }
 
 // vmChanges counts what changed since the baseline.

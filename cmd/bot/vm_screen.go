@@ -3,7 +3,9 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -22,10 +24,11 @@ type vmScreen struct {
 	out    io.Writer
 	colour bool
 	stages map[console.Stage]bool // told of this job's machines
+	notRun map[string]int         // cases by the reason
 }
 
 func newVMScreen(e *env) *vmScreen {
-	return &vmScreen{out: e.Stdout, colour: terminalWidth(e.Stdout) > 0 && e.Getenv("NO_COLOR") == ""}
+	return &vmScreen{notRun: map[string]int{}, out: e.Stdout, colour: terminalWidth(e.Stdout) > 0 && e.Getenv("NO_COLOR") == ""}
 }
 
 func (s *vmScreen) line(format string, args ...any) { fmt.Fprintf(s.out, format+"\n", args...) }
@@ -59,8 +62,20 @@ func (s *vmScreen) event(e console.Event) {
 	}
 }
 
-// settled tells of a case.
+// settled tells of what was not tried: the boot, and what came of it.
 func (s *vmScreen) settled(c checks.Case, o checks.Outcome) {
+	switch {
+	case c.Kind == checks.KindBoot:
+		s.tried(c, o)
+	case o.Attempts == 0:
+		s.mu.Lock()
+		s.notRun[o.Reason]++
+		s.mu.Unlock()
+	}
+}
+
+// tried tells of an attempt at a case.
+func (s *vmScreen) tried(c checks.Case, o checks.Outcome) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	colour := green
@@ -89,6 +104,11 @@ func (s *vmScreen) answer(results *checks.Results, headline, path string) {
 		for _, l := range c.Likely {
 			s.line("     likely cause: the kernel logged %q", report.Plain(l))
 		}
+		if c.Kind == checks.KindBoot {
+			for _, l := range report.PlainLines(c.Tail[max(0, len(c.Tail)-6):]) {
+				s.line("     | %s", l)
+			}
+		}
 		for i, f := range c.Trace {
 			if i == 8 {
 				s.line("     ... %d more frames", len(c.Trace)-i)
@@ -96,6 +116,9 @@ func (s *vmScreen) answer(results *checks.Results, headline, path string) {
 			}
 			s.line("     %2d: %s", i, report.Plain(f.Function))
 		}
+	}
+	for _, reason := range slices.Sorted(maps.Keys(s.notRun)) {
+		s.line("%s %d cases: %s", s.paint(yellow, "error"), s.notRun[reason], report.Plain(reason))
 	}
 	for _, m := range results.Machines {
 		s.line("%s: %s; %.1f s, %d boots, %d forks (%s)", m.Name, vmBoot(m), m.Seconds, m.Boots, m.Forks, strings.TrimSpace(m.Method+" "+m.Accelerator))

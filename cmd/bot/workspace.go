@@ -86,7 +86,38 @@ type workspace struct {
 }
 
 // open lays a change out. The caller calls close whatever happens.
-func (s subject) open(ctx context.Context, e *env) (_ *workspace, err error) {
+func (s subject) open(ctx context.Context, e *env) (*workspace, error) {
+	w, err := s.look(ctx, e)
+	if err != nil {
+		return nil, err
+	}
+	if err := w.export(ctx); err != nil {
+		w.close()
+		return nil, err
+	}
+	return w, nil
+}
+
+// export writes both trees out, once.
+func (w *workspace) export(ctx context.Context) error {
+	if len(w.trees) > 0 {
+		return nil
+	}
+	trees := map[pipeline.Side]string{}
+	for side, commit := range map[pipeline.Side]string{pipeline.Base: w.change.Base, pipeline.Head: w.change.Merged} {
+		dir := filepath.Join(w.scratch, string(side), "source")
+		if err := w.repo.Export(ctx, commit, dir); err != nil {
+			return couldNotLook(err)
+		}
+		trees[side] = dir
+	}
+	trees[pipeline.Control] = trees[pipeline.Head]
+	w.trees = trees
+	return nil
+}
+
+// look is open without the trees: enough to say that nothing is affected.
+func (s subject) look(ctx context.Context, e *env) (_ *workspace, err error) {
 	w := &workspace{
 		subject: s, trees: map[pipeline.Side]string{}, kernels: map[pipeline.Side]*nix.Kernel{},
 		images: map[pipeline.Side]kernel.Image{}, specs: map[checks.Case]distro.CaseSpec{}, cache: kernel.Cache(e.Getenv),
@@ -132,14 +163,6 @@ func (s subject) open(ctx context.Context, e *env) (_ *workspace, err error) {
 	if w.scratch, err = os.MkdirTemp("", fmt.Sprintf("asterbot-%d-", os.Getpid())); err != nil {
 		return nil, couldNotLook(fmt.Errorf("make a temporary folder: %w", err))
 	}
-	for side, commit := range map[pipeline.Side]string{pipeline.Base: w.change.Base, pipeline.Head: w.change.Merged} {
-		dir := filepath.Join(w.scratch, string(side), "source")
-		if err := w.repo.Export(ctx, commit, dir); err != nil {
-			return nil, couldNotLook(err)
-		}
-		w.trees[side] = dir
-	}
-	w.trees[pipeline.Control] = w.trees[pipeline.Head]
 	return w, w.packageSet()
 }
 
@@ -238,7 +261,7 @@ func (w *workspace) entry(side pipeline.Side) (string, error) {
 			return filepath.Join(dir, p), nil
 		}
 	}
-	return "", fmt.Errorf("find the Nix entry: none of %s exists at %s; set 'entry' in %s", strings.Join(w.config.Entry, ", "), side, config.Path)
+	return "", &noEntryError{w.config.Entry, side}
 }
 
 func isFile(path string) bool {

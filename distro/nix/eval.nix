@@ -253,6 +253,26 @@ in
         fields = map (f: if isAttrs v && v ? ${f} then unsafeGetAttrPos f v else null) fields;
       }
     );
+  # The same of a package that the entry shows without promising it. Derivations'
+  # names are safe in an expression.
+  find =
+    name: fields:
+    let
+      pkgs = result.pkgs or { };
+      v = pkgs.${name} or null;
+    in
+    toJSON (
+      if isDerivation v then
+        {
+          drv = v.drvPath;
+          overlay = unsafeGetAttrPos name pkgs;
+          entry = null;
+          meta = text (v.meta.position or "");
+          fields = map (f: if v ? ${f} then unsafeGetAttrPos f v else null) fields;
+        }
+      else
+        { }
+    );
   # All at once, but for what is known to fail.
   all =
     let

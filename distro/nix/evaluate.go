@@ -47,6 +47,9 @@ type Evaluation struct {
 	// Nixpkgs is the folder of the package set, which may be read; empty
 	// where the entry brings its own.
 	Nixpkgs string
+	// Reads are the files and folders below Root that may be read; none means all
+	// of Root.
+	Reads []string
 	// Allowed are further absolute paths that may be read.
 	Allowed []string
 	// System is Nix's name of the platform; empty means x86_64-linux.
@@ -228,7 +231,13 @@ func (v *evaluator) options(imports bool) []string {
 	} {
 		args = append(args, "--option", o[0], o[1])
 	}
-	allowed := append([]string{filepath.Join(v.dir, "ask"), v.e.Root, v.e.Entry}, v.e.Allowed...)
+	allowed := append([]string{filepath.Join(v.dir, "ask"), v.e.Entry}, v.e.Allowed...)
+	for _, r := range v.e.Reads {
+		allowed = append(allowed, filepath.Join(v.e.Root, r))
+	}
+	if len(v.e.Reads) == 0 {
+		allowed = append(allowed, v.e.Root)
+	}
 	if k := v.e.Kernel; k != nil {
 		allowed = append(allowed, k.Image, k.Initrd, k.Modules)
 	}

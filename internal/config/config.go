@@ -14,6 +14,9 @@ type Config struct {
 	// Entry is the Nix file that lists packages, images and suites, relative to the repository's root. Of several places the first that exists counts, so that one
 	// configuration fits a history that moved the file.
 	Entry Places `yaml:"entry" jsonschema:"example=distro/default.nix"`
+	// Reads are the files and folders, relative to the repository's root, that the evaluation of the entry may read, beside the entry itself and the package set. A change of
+	// any other file cannot change what is evaluated, and is planned without evaluating. Left out, it is all of the repository.
+	Reads Places `yaml:"reads,omitempty" jsonschema:"example=distro"`
 	// Nixpkgs says which package set the entry is evaluated with.
 	Nixpkgs Nixpkgs `yaml:"nixpkgs"`
 	// Kernel is the kernel under test: its inputs, how it is built, how it is booted.
@@ -29,7 +32,7 @@ type Config struct {
 	Suites []CommandSuite `yaml:"suites,omitempty"`
 	// Smoke are the suites that run first and answer first.
 	Smoke []string `yaml:"smoke,omitempty"`
-	// KnownFailures are failures that have a tracker. They count as still-failing instead of regressed, provided that base fails too; one that has expired fails the check.
+	// KnownFailures are failures that have a tracker: they count as still-failing instead of regressed. An entry counts only if base has it too, so that a change cannot excuse itself, and one that has expired fails the check.
 	KnownFailures []KnownFailure `yaml:"known-failures,omitempty"`
 	// KnownFailuresFile is a file that holds more of them: a YAML list of the same fields.
 	KnownFailuresFile string `yaml:"known-failures-file,omitempty"`

@@ -20,7 +20,11 @@ import (
 
 // MaxSize bounds a configuration file, in bytes. It may come from a pull
 // request.
-const MaxSize = 256 << 10
+const MaxSize = 64 << 10
+
+// maxDepth bounds brackets in brackets: the parser's time grows with the square
+// of the depth (measured: 20,000 of them take a second).
+const maxDepth = 50
 
 // Error says what is wrong with a configuration file, and where.
 type Error struct {
@@ -111,13 +115,18 @@ func decode(file string, data []byte, into any) (*document, error) {
 		}
 		return nil, &Error{File: file, Line: line, Column: 1, Message: "not valid UTF-8"}
 	}
+	if line := tooDeep(data); line > 0 {
+		return nil, &Error{File: file, Line: line, Column: 1, Message: fmt.Sprintf("more than %d brackets in each other", maxDepth)}
+	}
 	root, err := parser.ParseBytes(data, 0)
 	if err != nil {
 		return nil, doc.place(err)
 	}
 	doc.root = root
-	if len(root.Docs) > 1 {
-		return nil, doc.place(at(root.Docs[1].Body, "a second YAML document; only one is allowed"))
+	for i, d := range root.Docs {
+		if i > 0 && d.Body != nil {
+			return nil, doc.place(at(d.Body, "a second YAML document; only one is allowed"))
+		}
 	}
 	if len(root.Docs) == 0 || root.Docs[0].Body == nil || root.Docs[0].Body.Type() == ast.NullType {
 		return doc, nil // nothing but comments: all defaults
@@ -129,6 +138,27 @@ func decode(file string, data []byte, into any) (*document, error) {
 		return nil, doc.place(err)
 	}
 	return doc, nil
+}
+
+// tooDeep returns the line on which brackets are nested too deeply, zero if they
+// never are. It counts those in quotes too, which need not be balanced, but
+// fifty more of one kind than of the other are no configuration either.
+func tooDeep(data []byte) int {
+	line, depth := 1, 0
+	for _, b := range data {
+		switch b {
+		case '\n':
+			line++
+		case '[', '{':
+			depth++
+		case ']', '}':
+			depth--
+		}
+		if depth > maxDepth {
+			return line
+		}
+	}
+	return 0
 }
 
 // plain refuses what a configuration has no need of: aliases grow without

@@ -17,6 +17,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -46,7 +47,7 @@ type Tool struct {
 	Need
 	// Path is where it was found; empty means missing.
 	Path string `json:"path,omitempty"`
-	// Version is the first line of what it says of itself.
+	// Version is the line with a version number of what it says of itself.
 	Version string `json:"version,omitempty"`
 	// Get is how to get it, where it is missing.
 	Get string `json:"get,omitempty"`
@@ -123,12 +124,15 @@ func version(ctx context.Context, command []string) string {
 	cmd := &proc.Cmd{Path: find(command[0]), Args: command[1:], Stdout: &out, Stderr: &out}
 	_ = cmd.Run(ctx) // mke2fs -V and others print their version and exit with a failure
 	for line := range strings.Lines(out.String()) {
-		if line = strings.TrimSpace(line); line != "" {
+		// Wrappers such as Chromium's print warnings first.
+		if line = strings.TrimSpace(line); versionNumber.MatchString(line) {
 			return line
 		}
 	}
 	return ""
 }
+
+var versionNumber = regexp.MustCompile(`\d+\.\d+`)
 
 // Install runs the set-up: it installs what is missing, unpacks a kernel and imports tinypkgs' inputs into the cache
 // and the Nix store. It is quick where nothing is missing. Progress goes to stderr.

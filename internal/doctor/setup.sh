@@ -119,7 +119,7 @@ if [[ $test == yes ]]; then
   while IFS=$'\t' read -r name module version; do
     [[ ! -e $tools/$name@$version ]] || continue
     say "installing $name $version"
-    GOBIN=$tools GOFLAGS=-trimpath go install "$module@$version" || die "go install $module@$version failed; try again"
+    GOBIN=$tools GOFLAGS=-trimpath go install "$module@$version" 2> >(grep -v '^go: downloading' >&2) || die "go install $module@$version failed; try again"
     rm -f "$tools/$name@"* && : >"$tools/$name@$version"
   done < <(rows go-tools.tsv)
 fi

@@ -39,6 +39,9 @@ type Options struct {
 	// Wait sleeps while GitHub has asked to wait, up to this long; zero answers
 	// LimitError at once.
 	Wait time.Duration
+	// Timeout bounds a request with its body; zero is two minutes. Uploads of
+	// release assets take longer.
+	Timeout time.Duration
 	// WritesPerMinute bounds content writes; zero is GitHub's own bound, 80.
 	WritesPerMinute int
 	// Observe is told of every request; it must not block.
@@ -79,7 +82,11 @@ func New(opt Options) (*Client, error) {
 }
 
 func newClient(opt Options, rt http.RoundTripper, cache *cache, plain http.RoundTripper) (*Client, error) {
-	c := gh.NewClient(&http.Client{Transport: &conditional{next: rt, cache: cache}, Timeout: 2 * time.Minute})
+	timeout := opt.Timeout
+	if timeout == 0 {
+		timeout = 2 * time.Minute
+	}
+	c := gh.NewClient(&http.Client{Transport: &conditional{next: rt, cache: cache}, Timeout: timeout})
 	c.UserAgent = "asterbot"
 	if opt.BaseURL != "" {
 		base, err := url.Parse(strings.TrimSuffix(opt.BaseURL, "/") + "/")

@@ -1,6 +1,6 @@
 # The overlays of AsterNixOS, in the order they are applied. The attributes each
 # one promises are listed beside it: the entry offers them as packages, also where a
-# package set lacks them.
+# package set lacks them. `from` names what a package with a name of its own is made from.
 [
   {
     name = "containers";
@@ -14,6 +14,7 @@
     name = "init";
     overlay = import ./init;
     packages = [ "asternixos-systemd" ];
+    from.asternixos-systemd = "systemdMinimal";
   }
   {
     name = "desktop";

@@ -9,6 +9,7 @@ builtins.listToAttrs (
     "languages"
     "networking"
     "nix-tools"
+    "nixos"
     "web"
   ]
 )

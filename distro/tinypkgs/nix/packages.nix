@@ -60,4 +60,7 @@ in
   makeInitrd = callPackage ./boot/initrd.nix { };
   makeSystem = callPackage ./boot/system.nix { };
   makeInstaller = callPackage ./boot/installer.nix { };
+  debianRoot = callPackage ./debian-root { };
+  makeDebianSystem = callPackage ./debian-root/system.nix { };
+  nixos = configuration: import ./nixos { pkgs = self; inherit configuration; };
 }

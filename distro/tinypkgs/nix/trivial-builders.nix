@@ -60,7 +60,7 @@ rec {
     {
       src,
       replacements,
-      name ? baseNameOf (toString src),
+      name ? src.name or (baseNameOf src),
       dir ? null,
       isExecutable ? false,
       meta ? { },
@@ -69,8 +69,6 @@ rec {
     runCommand name
       {
         inherit src meta;
-        names = builtins.attrNames replacements;
-        values = map toString (builtins.attrValues replacements);
         arguments = lib.escapeShellArgs (
           lib.concatMap (n: [ "--replace-fail" "@${n}@" (toString replacements.${n}) ]) (builtins.attrNames replacements)
         );

@@ -10,18 +10,27 @@
 # - a single file cannot be bound over one of the image: podman can be told by
 #   containers.conf to leave /etc/resolv.conf alone (../../modules/containers.nix does).
 #   Can go when Asterinas binds files.
-final: prev:
-prev.lib.optionalAttrs (prev ? runc) {
-  runc = prev.runc.overrideAttrs (old: {
-    patches = (old.patches or [ ]) ++ [
-      ./runc-0001-private-where-no-slave-mounts.patch
-      ./runc-0002-no-mqueue.patch
-      ./runc-0003-no-bpf-device-filter.patch
-    ];
-  });
-}
-// prev.lib.optionalAttrs (prev ? podman) {
-  podman = prev.podman.overrideAttrs (old: {
-    patches = (old.patches or [ ]) ++ [ ./podman-0001-dns-none-by-configuration.patch ];
-  });
+#
+# null stands for what the package set lacks: names that depended on it would have
+# the whole set evaluated before any name of it is known.
+final: prev: {
+  runc =
+    if !(prev ? runc) then
+      null
+    else
+      prev.runc.overrideAttrs (old: {
+        patches = (old.patches or [ ]) ++ [
+          ./runc-0001-private-where-no-slave-mounts.patch
+          ./runc-0002-no-mqueue.patch
+          ./runc-0003-no-bpf-device-filter.patch
+        ];
+      });
+
+  podman =
+    if !(prev ? podman) then
+      null
+    else
+      prev.podman.overrideAttrs (old: {
+        patches = (old.patches or [ ]) ++ [ ./podman-0001-dns-none-by-configuration.patch ];
+      });
 }

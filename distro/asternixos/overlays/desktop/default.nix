@@ -11,35 +11,38 @@
 #   find the wallpaper: a default is put where it holds for any monitor. A
 #   change of configuration, not of code: xfdesktop's source of the pinned version was
 #   not at hand to try a patch on. Can go when Asterinas offers EDID through DRM.
-final: prev:
-let
-  inherit (prev.lib) optionalAttrs;
-in
-optionalAttrs (prev ? xorg && prev.xorg ? xorgserver) {
-  xorg = prev.xorg.overrideScope (
-    _: xorg: {
-      xorgserver = xorg.xorgserver.overrideAttrs (old: {
-        patches = (old.patches or [ ]) ++ [ ./xorgserver-0001-frame-buffer-without-sysfs.patch ];
-        configureFlags = (old.configureFlags or [ ]) ++ [
-          "--disable-config-udev"
-          "--disable-config-udev-kms"
-        ];
-      });
-    }
-  );
-}
-// optionalAttrs (prev ? xfce) {
-  xfce = prev.xfce.overrideScope (
-    _: xfce: {
-      xfwm4 = xfce.xfwm4.overrideAttrs (old: {
-        configureFlags = (old.configureFlags or [ ]) ++ [ "--disable-compositor" ];
-      });
-      xfdesktop = xfce.xfdesktop.overrideAttrs (old: {
-        postInstall = (old.postInstall or "") + ''
-          install -Dm644 ${./xfce4-desktop.xml} \
-            $out/etc/xdg/xfce4/xfconf/xfce-perchannel-xml/xfce4-desktop.xml
-        '';
-      });
-    }
-  );
+final: prev: {
+  xorg =
+    if !(prev ? xorg) then
+      null
+    else
+      prev.xorg.overrideScope (
+        _: xorg: {
+          xorgserver = xorg.xorgserver.overrideAttrs (old: {
+            patches = (old.patches or [ ]) ++ [ ./xorgserver-0001-frame-buffer-without-sysfs.patch ];
+            configureFlags = (old.configureFlags or [ ]) ++ [
+              "--disable-config-udev"
+              "--disable-config-udev-kms"
+            ];
+          });
+        }
+      );
+
+  xfce =
+    if !(prev ? xfce) then
+      null
+    else
+      prev.xfce.overrideScope (
+        _: xfce: {
+          xfwm4 = xfce.xfwm4.overrideAttrs (old: {
+            configureFlags = (old.configureFlags or [ ]) ++ [ "--disable-compositor" ];
+          });
+          xfdesktop = xfce.xfdesktop.overrideAttrs (old: {
+            postInstall = (old.postInstall or "") + ''
+              install -Dm644 ${./xfce4-desktop.xml} \
+                $out/etc/xdg/xfce4/xfconf/xfce-perchannel-xml/xfce4-desktop.xml
+            '';
+          });
+        }
+      );
 }

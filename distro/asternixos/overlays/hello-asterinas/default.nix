@@ -11,7 +11,7 @@ final: prev: {
     installPhase = ''
       mkdir -p $out/bin
       {
-        echo '#!${prev.runtimeShell or prev.stdenv.shell}'
+        echo '#!${prev.bash}/bin/bash'
         cat ${./hello-asterinas.sh}
       } > $out/bin/hello-asterinas
       chmod +x $out/bin/hello-asterinas

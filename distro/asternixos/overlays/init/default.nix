@@ -8,10 +8,9 @@
 #
 # systemdMinimal is systemd's smallest build in nixpkgs; NixOS asks the
 # package for some of the units that it leaves out, so empty ones are put in.
-final: prev:
-prev.lib.optionalAttrs (prev ? systemdMinimal) {
+final: prev: {
   asternixos-systemd =
-    (prev.systemdMinimal.override {
+    if !(prev ? systemdMinimal) then null else (prev.systemdMinimal.override {
       withKmod = false;
       withLibBPF = false;
     }).overrideAttrs

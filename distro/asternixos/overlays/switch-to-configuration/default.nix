@@ -17,7 +17,7 @@ final: prev: {
   } ''
     mkdir -p $out/bin
     {
-      echo '#!${prev.runtimeShell or prev.stdenv.shell}'
+      echo '#!${prev.bash}/bin/bash'
       cat ${./switch-to-configuration.sh}
     } > $out/bin/switch-to-configuration
     chmod +x $out/bin/switch-to-configuration

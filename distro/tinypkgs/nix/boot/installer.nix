@@ -14,6 +14,8 @@ in
   files ? { },
   # The disk's layout, as sfdisk reads it: the first partition is for booting, the second is the root.
   partitions ? ./partitions,
+  # What runs in the installer, sourced by its shell: the system to install is in /payload, its name in $name.
+  script ? ./installer.sh,
   # How to tell success, and what to run on the installed disk.
   asterbot ? { },
 }:
@@ -59,7 +61,7 @@ let
     '';
     files = {
       inherit partitions payload;
-      installer = ./installer.sh;
+      installer = script;
     };
   };
 in

@@ -7,7 +7,7 @@ cp "$initrd/initrd" "$tree/EFI/installer/initrd"
 printf 'timeout 0\ndefault installer.conf\n' >"$tree/loader/loader.conf"
 printf 'title installer\nlinux /EFI/installer/kernel\ninitrd /EFI/installer/initrd\noptions console=ttyS0 console=hvc0 panic=-1\n' >"$tree/loader/entries/installer.conf"
 chmod -R u+w "$tree"
-find "$tree" -exec touch -d @1 {} +
+find "$tree" -exec touch -d "@$SOURCE_DATE_EPOCH" {} +
 
 image=$NIX_BUILD_TOP/iso/efi.img
 truncate -s "$(( $(du -sm --apparent-size "$tree" | cut -f1) + 4 ))M" "$image"
@@ -16,6 +16,6 @@ mkfs.fat -i 61737462 --invariant "$image" >/dev/null
 export GCONV_PATH=$toolchain/usr/lib/x86_64-linux-gnu/gconv
 # -m keeps the files' times: mcopy would otherwise note the time of the build.
 mcopy -smi "$image" "$tree"/* ::
-touch -d @1 "$image"
+touch -d "@$SOURCE_DATE_EPOCH" "$image" "$(dirname "$image")"
 xorriso -as mkisofs -quiet -V "$volume" \
   -e efi.img -no-emul-boot -o "$out" "$NIX_BUILD_TOP/iso"

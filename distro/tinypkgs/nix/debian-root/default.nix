@@ -20,7 +20,6 @@ let
     in
     {
       name = field 0;
-      version = field 1;
       deb = derivation {
         # The name under which ./fetch adds it; Nix takes neither colons nor tildes.
         name = "${field 0}_${builtins.replaceStrings [ ":" "~" ] [ "." "-" ] (field 1)}_${field 2}.deb";
@@ -30,6 +29,10 @@ let
         outputHashMode = "flat";
         outputHashAlgo = "sha256";
         outputHash = field 3;
+      }
+      // {
+        pname = field 0;
+        version = field 1;
       };
     }
   ) (builtins.filter (l: l != "" && !(lib.hasPrefix "#" l)) (lib.splitString "\n" (builtins.readFile ./lock)));
@@ -49,7 +52,7 @@ derivation {
 // {
   pname = "debian-root";
   version = "12";
-  # name -> version of what is inside.
-  packages = lib.listToAttrs (map (p: lib.nameValuePair p.name p.version) packages);
+  # name -> the Debian package, of all that is inside.
+  packages = builtins.listToAttrs (map (p: lib.nameValuePair p.name p.deb) packages);
   meta.description = "Debian's own interpreters, compilers, databases and servers on an ext2 disk";
 }

@@ -165,3 +165,6 @@ let
   };
 in
 lib
+// import ./properties.nix
+// import ./modules.nix
+// { types = import ./types.nix; }

@@ -55,7 +55,8 @@ let
           builder = "${toolchain}/bin/bash";
           args = attrs.args or [ "-e" ./builder.sh ];
           stdenv = "tinypkgs";
-          SOURCE_DATE_EPOCH = "1";
+          # The first second that FAT and zip can express.
+          SOURCE_DATE_EPOCH = "315532800";
         }
         // removeAttrs attrs (notEnvironment ++ [ "args" ])
         // { inherit name outputs; }

@@ -1,0 +1,49 @@
+# Every target first sets up what it needs and is missing; see 'bin/bot doctor'.
+
+GO ?= go
+export PATH := $(CURDIR)/bin/tools:$(PATH)
+SETUP := internal/doctor/setup.sh
+# Rooms where goroutines share something: tested with the race detector.
+RACE = ./app/... ./internal/... ./testvm/... ./checks/suite/... ./distro/nix/...
+FUZZTIME ?= 30s
+
+.PHONY: build demo test lint bench soak fuzz setup setup-test
+
+build: setup
+	$(GO) build -trimpath -o bin/bot ./cmd/bot
+
+demo: build
+	bin/bot demo
+
+# gofmt, vet, staticcheck, actionlint, then all tests, each once: with the race detector where it can find anything.
+test: setup-test lint
+	@mkdir -p bin
+	GO="$(GO)" RACE="$(RACE)" .ci/test
+
+lint: setup-test
+	@unformatted=$$(git ls-files '*.go' | xargs gofmt -l); if [ -n "$$unformatted" ]; then echo "gofmt these: $$unformatted"; exit 1; fi
+	$(GO) vet ./...
+	staticcheck ./...
+	@if ls .github/workflows/*.yml >/dev/null 2>&1; then actionlint; fi
+
+# The figures of docs/performance.md.
+bench: setup
+	$(GO) test -run '^$$' -bench . -benchmem -timeout 2h ./...
+
+# Long campaigns: docs/reliability.md.
+soak: setup
+	$(GO) test -tags soak -run '^TestSoak' -count 1 -timeout 6h -v ./...
+
+# Every fuzz target for FUZZTIME.
+fuzz: setup
+	@$(GO) list -f '{{.Dir}}' ./... | while read -r dir; do \
+		for target in $$(grep -hoE '^func Fuzz[A-Za-z0-9_]+' "$$dir"/*_test.go 2>/dev/null | cut -c6-); do \
+			echo "$$dir $$target"; (cd "$$dir" && $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) .) || exit 1; \
+		done; \
+	done
+
+setup:
+	@$(SETUP)
+
+setup-test:
+	@$(SETUP) --test

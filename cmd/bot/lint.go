@@ -1,0 +1,85 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/asterinas/asterbot/checks"
+	"github.com/asterinas/asterbot/distro/lint"
+	"github.com/asterinas/asterbot/distro/nix"
+	"github.com/asterinas/asterbot/distro/tinypkgs"
+	"github.com/asterinas/asterbot/internal/kernel"
+)
+
+// lintCommand applies the distribution's own rules to a checkout.
+func lintCommand(e *env) *cobra.Command {
+	var dir, nixpkgs string
+	var noEval, asJSON bool
+	c := &cobra.Command{
+		Use:   "lint [--dir DIR]",
+		Short: "The distribution's own rules: packages, patches, pins, reasons",
+		Long: `Check the rules a distribution's files must keep: every package of an overlay is
+promised and has a case, every patch is used, every disabled service has a
+reason, pins agree, nothing is imported from a derivation.
+
+The current folder is the checkout. Exit status: 0 all rules hold, 1 some do not.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			in, err := lint.Read(os.DirFS(e.Dir), dir)
+			if err != nil {
+				return usage("%w; name the distribution's folder with --dir", err)
+			}
+			if !noEval {
+				set := nixpkgs
+				if set != "" {
+					set = e.path(set)
+				} else if set, err = tinypkgs.Extract(kernel.Cache(e.Getenv)); err != nil {
+					return couldNotLook(fmt.Errorf("%w; or leave out the rules that need an evaluation with --no-eval", err))
+				}
+				drvs, err := nix.NewDrvs()
+				if err != nil {
+					return couldNotLook(err)
+				}
+				defer drvs.Remove()
+				side, err := (&nix.Nix{}).Evaluate(c.Context(), nix.Evaluation{Root: e.Dir, Entry: e.path(dir + "/default.nix"), Nixpkgs: set, Drvs: drvs})
+				if err != nil {
+					return couldNotLook(err)
+				}
+				in.Set = side.Set
+			}
+			found := []lint.Finding{}
+			for _, r := range lint.Run(in) {
+				found = append(found, r.Findings...)
+				if !asJSON && r.Skipped != "" {
+					fmt.Fprintf(e.Stderr, "not looked at: %s: %s\n", r.Rule.Name, r.Skipped)
+				}
+			}
+			if asJSON {
+				enc := json.NewEncoder(e.Stdout)
+				enc.SetIndent("", "  ")
+				err = enc.Encode(found)
+			} else {
+				for _, f := range found {
+					if _, err = fmt.Fprintln(e.Stdout, f); err != nil {
+						break
+					}
+				}
+			}
+			if err != nil {
+				return couldNotLook(err)
+			}
+			if len(found) > 0 {
+				return &exitError{code: checks.Failure.ExitCode()}
+			}
+			return nil
+		},
+	}
+	c.Flags().StringVar(&dir, "dir", "distro/asternixos", "the distribution's `folder`")
+	c.Flags().StringVar(&nixpkgs, "nixpkgs", "", "the `folder` of the package set (default: the embedded one)")
+	c.Flags().BoolVar(&noEval, "no-eval", false, "only the rules that need no evaluation")
+	c.Flags().BoolVar(&asJSON, "json", false, "print the findings as JSON")
+	return c
+}

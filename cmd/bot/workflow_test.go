@@ -1,0 +1,378 @@
+package main_test
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/asterinas/asterbot/checks"
+	"github.com/asterinas/asterbot/checks/checkrun"
+	"github.com/asterinas/asterbot/checks/report"
+	"github.com/asterinas/asterbot/internal/acttest"
+	"github.com/asterinas/asterbot/internal/githubtest"
+)
+
+// binary builds bot once for all tests of a process.
+var binary = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "bot-under-test-")
+	if err != nil {
+		return "", err
+	}
+	bot := filepath.Join(dir, "bot")
+	out, err := exec.Command("go", "build", "-o", bot, ".").CombinedOutput()
+	if err != nil {
+		return "", &exec.Error{Name: string(out), Err: err}
+	}
+	return bot, nil
+})
+
+func git(t *testing.T, dir string, args ...string) string {
+	t.Helper()
+	cmd := exec.Command("git", append([]string{"-C", dir, "-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"}, args...)...)
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "git %s: %s", strings.Join(args, " "), out)
+	return strings.TrimSpace(string(out))
+}
+
+// caller is the workflow of a repository that uses asterbot.
+const caller = `name: compatibility
+on:
+  pull_request:
+  merge_group:
+jobs:
+  compat:
+    uses: asterinas/asterbot/.github/workflows/compat.yml@v1
+    permissions:
+      contents: read
+  publish:
+    needs: compat
+    if: ${{ !cancelled() }}
+    uses: asterinas/asterbot/.github/workflows/publish.yml@v1
+    permissions:
+      contents: read
+      checks: write
+    with:
+      report-id: ${{ needs.compat.outputs.report-id }}
+`
+
+// rebuild is the workflow that answers comments.
+const rebuild = `name: commands
+on:
+  issue_comment:
+    types: [created]
+jobs:
+  rebuild:
+    uses: asterinas/asterbot/.github/workflows/rebuild.yml@v1
+    permissions:
+      actions: write
+      contents: read
+      issues: write
+      pull-requests: write
+`
+
+// pull is a pull request of a repository on this machine.
+type pull struct {
+	dir, base, head, merge string
+	repository, fork       string
+	number                 int
+}
+
+// sampleRepository is the sample distribution, with a workflow.
+func sampleRepository(t *testing.T, bot string) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "repository")
+	out, err := exec.Command(bot, "demo", "--only-create", "--dir", dir).CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	git(t, dir, "checkout", "-q", "main")
+	write(t, dir, ".github/workflows/compat.yml", caller)
+	write(t, dir, ".github/workflows/rebuild.yml", rebuild)
+	git(t, dir, "add", "-A")
+	git(t, dir, "commit", "-qm", "Use asterbot")
+	git(t, dir, "remote", "add", "origin", "https://github.com/o/r") // act reads the repository's name from it
+	return dir
+}
+
+func write(t *testing.T, dir, name, text string) {
+	t.Helper()
+	p := filepath.Join(dir, name)
+	require.NoError(t, os.MkdirAll(filepath.Dir(p), 0o755))
+	require.NoError(t, os.WriteFile(p, []byte(text), 0o644))
+}
+
+// open makes a pull request of a branch: the merge that GitHub would have made is checked out.
+func open(t *testing.T, dir, branch, fork string) pull {
+	t.Helper()
+	p := pull{dir: dir, repository: "o/r", fork: fork, number: 5}
+	p.base = git(t, dir, "rev-parse", "main")
+	p.head = git(t, dir, "rev-parse", branch)
+	git(t, dir, "checkout", "-q", "--detach", "main")
+	git(t, dir, "merge", "-q", "--no-ff", "-m", "Merge", branch)
+	p.merge = git(t, dir, "rev-parse", "HEAD")
+	git(t, dir, "update-ref", "refs/pull/5/merge", p.merge)
+	return p
+}
+
+func (p pull) event(action string) map[string]any {
+	repo := func(name string) map[string]any {
+		return map[string]any{"full_name": name, "default_branch": "main", "name": "r", "owner": map[string]any{"login": "o"}}
+	}
+	from := p.repository
+	if p.fork != "" {
+		from = p.fork
+	}
+	return map[string]any{
+		"action": action, "number": p.number, "repository": repo(p.repository), "sender": map[string]any{"login": "ann", "id": 7, "type": "User"},
+		"pull_request": map[string]any{
+			"number": p.number, "draft": false, "base": map[string]any{"sha": p.base, "ref": "main", "repo": repo(p.repository)},
+			"head": map[string]any{"sha": p.head, "ref": "branch", "repo": repo(from)},
+		},
+	}
+}
+
+// cache is a folder with the control kernel of this machine's set-up and nothing that is remembered.
+func cache(t *testing.T) string {
+	t.Helper()
+	home, err := os.UserCacheDir()
+	require.NoError(t, err)
+	from := filepath.Join(home, "asterbot")
+	if dir := os.Getenv("ASTERBOT_CACHE"); dir != "" {
+		from = dir
+	}
+	if _, err := os.Stat(filepath.Join(from, "host.nix")); err != nil {
+		t.Skip("needs the set-up (make setup): there is no host.nix in " + from)
+	}
+	dir := t.TempDir()
+	entries, err := os.ReadDir(from)
+	require.NoError(t, err)
+	for _, e := range entries {
+		if e.Name() != "memo" && e.Name() != "eval" {
+			require.NoError(t, os.Symlink(filepath.Join(from, e.Name()), filepath.Join(dir, e.Name())))
+		}
+	}
+	return dir
+}
+
+// a run of the sample's workflow for a pull request.
+func (p pull) run(t *testing.T, bot string) acttest.Run {
+	return acttest.Run{
+		Dir: p.dir, Repository: p.repository, Workflow: "compat.yml", Event: "pull_request", Payload: p.event("synchronize"), Bot: bot,
+		// This machine's Nix may be one that must not meet strangers' code; ours it may.
+		Env: map[string]string{"ASTERBOT_CACHE": cache(t), "ASTERBOT_TRUST": "all"},
+	}
+}
+
+// workflowTest is what all of them need.
+func workflowTest(t *testing.T) (context.Context, string) {
+	if testing.Short() {
+		t.Skip("needs minutes: boots machines; run without -short")
+	}
+	acttest.Act(t)
+	bot, err := binary()
+	require.NoError(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
+	t.Cleanup(cancel)
+	return ctx, bot
+}
+
+func artifact(t *testing.T, res *acttest.Result, name, file string) string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(res.Artifacts, name, file))
+	require.NoError(t, err)
+	return string(data)
+}
+
+func theReport(t *testing.T, res *acttest.Result) *checks.Report {
+	t.Helper()
+	r, err := report.DecodeReport(strings.NewReader(artifact(t, res, "asterbot-report-1", "report.json")))
+	require.NoError(t, err)
+	return r
+}
+
+func TestAWorkflowRunOfAPullRequest(t *testing.T) {
+	ctx, bot := workflowTest(t)
+	p := open(t, sampleRepository(t, bot), "stale-patch", "")
+	res := p.run(t, bot).Start(ctx, t)
+
+	assert.False(t, res.OK, "a regression makes the run red")
+	r := theReport(t, res)
+	assert.Equal(t, checks.Failure, r.Conclusion)
+	assert.Equal(t, p.head, r.Change.Head)
+	assert.Equal(t, p.base, r.Change.Base)
+	var titles []string
+	for _, a := range res.Acted("error") {
+		titles = append(titles, a.Props["title"])
+	}
+	assert.Contains(t, titles, "sed no longer builds")
+	assert.FileExists(t, filepath.Join(res.Artifacts, "asterbot-report-1", "report.html"))
+	assert.Contains(t, res.Log(), "| ✗ | package `sed` |", "the job's summary has the table")
+}
+
+func TestAShardThatDiesLeavesItsCasesAsErrors(t *testing.T) {
+	ctx, bot := workflowTest(t)
+	p := open(t, sampleRepository(t, bot), "stale-patch", "")
+	run := p.run(t, bot)
+	// A bot that is killed while it settles the shard of packages.
+	run.Bot = filepath.Join(t.TempDir(), "bot")
+	require.NoError(t, os.WriteFile(run.Bot, []byte("#!/bin/sh\nif [ \"$ASTERBOT_COMMAND$ASTERBOT_SHARD\" = boot1 ]; then kill -9 $$; fi\nexec "+bot+" \"$@\"\n"), 0o755))
+	res := run.Start(ctx, t)
+
+	r := theReport(t, res)
+	var lost int
+	for _, c := range r.Cases {
+		if strings.Contains(c.Reason, "no result came back") {
+			lost++
+			assert.Equal(t, checks.Error, c.Now)
+		}
+	}
+	assert.NotZero(t, lost, "the cases of the shard that died are named")
+	assert.False(t, res.OK)
+}
+
+// TestAHostilePullRequestGivesNoCommands is a pull request whose build prints all
+// that the runner could act upon.
+func TestAHostilePullRequestGivesNoCommands(t *testing.T) {
+	ctx, bot := workflowTest(t)
+	dir := sampleRepository(t, bot)
+	git(t, dir, "checkout", "-q", "-b", "hostile", "main")
+	words := []string{
+		"::error file=README.md,line=1::hostile", "  ::warning::hostile", "##[error]hostile", "x ##[add-path]/hostile", "::add-mask::sed", "::set-output name=conclusion::success",
+		"::set-env name=PATH::/hostile", "::stop-commands::hostile", "::hostile::", "::group::hostile", "\x1b[2K\r::error::hostile", "::save-state name=a::hostile", "::debug::hostile",
+	}
+	var say strings.Builder
+	for _, w := range words {
+		say.WriteString("printf '%b\\n' '" + strings.NewReplacer("\x1b", "\\033", "\r", "\\r").Replace(w) + "'\n")
+	}
+	write(t, dir, "overlays/motd/default.nix", "final: prev: {\n  motd = final.runCommand \"motd-hostile\" { } ''\n"+say.String()+"exit 1\n'';\n}\n")
+	git(t, dir, "commit", "-qam", "::error::hostile title")
+	p := open(t, dir, "hostile", "stranger/r")
+	res := p.run(t, bot).Start(ctx, t)
+
+	stops := 0
+	for _, l := range res.Lines {
+		switch l.Command {
+		case "", "ignored":
+		case "stop-commands":
+			stops++
+			assert.Regexp(t, "^[0-9a-f]{32}$", l.Arg)
+		default:
+			// Ours quote it: "its builder failed: ::error::hostile".
+			assert.NotEqual(t, "hostile", strings.TrimSpace(l.Arg), "the runner acted upon %q", l.Raw)
+			assert.NotEqual(t, "hostile", l.Command)
+		}
+		if l.RawOutput {
+			assert.NotContains(t, l.Message, "##[", "the log's viewer would act upon it")
+		}
+	}
+	assert.GreaterOrEqual(t, stops, 2)
+	assert.Contains(t, res.Log(), "hostile", "what it printed is there to be read")
+	assert.Equal(t, checks.Failure, theReport(t, res).Conclusion)
+}
+
+// onGitHub makes the pull request known to a GitHub, and the run use it.
+func (p pull) onGitHub(t *testing.T, run *acttest.Run, permissions map[string]string) (*githubtest.Server, *githubtest.Repo, *githubtest.Pull) {
+	t.Helper()
+	gh := githubtest.New(t, githubtest.Options{})
+	repo := gh.AddRepo("o", "r")
+	from := repo
+	if p.fork != "" {
+		from = repo.Fork(strings.Split(p.fork, "/")[0])
+	}
+	pr, _ := repo.OpenPull(githubtest.NewPull{SHA: p.head, From: from, Author: "ann"})
+	run.Token, run.API = gh.ActionsToken(repo, permissions), gh.URL
+	run.Payload = p.numbered(pr.Number)
+	return gh, repo, pr
+}
+
+func (p pull) numbered(n int) map[string]any {
+	e := p.event("synchronize")
+	e["number"] = n
+	e["pull_request"].(map[string]any)["number"] = n
+	return e
+}
+
+func TestCheckRunsAreWrittenWithTheWorkflowsToken(t *testing.T) {
+	ctx, bot := workflowTest(t)
+	p := open(t, sampleRepository(t, bot), "stale-patch", "")
+	run := p.run(t, bot)
+	gh, repo, _ := p.onGitHub(t, &run, map[string]string{"checks": "write", "contents": "read", "pull_requests": "read"})
+	res := run.Start(ctx, t)
+
+	byName := map[string]githubtest.CheckRun{}
+	for _, c := range repo.CheckRuns(p.head) {
+		byName[c.Name] = c
+	}
+	require.Contains(t, byName, checkrun.Verdict, res.Log())
+	assert.Equal(t, "failure", byName[checkrun.Verdict].Conclusion)
+	assert.Equal(t, "failure", byName[checkrun.Build].Conclusion)
+	gh.Calls()
+
+	t.Run("a head that was superseded gets nothing", func(t *testing.T) {
+		p := open(t, p.dir, "documentation", "")
+		run := p.run(t, bot)
+		_, repo, pr := p.onGitHub(t, &run, map[string]string{"checks": "write", "contents": "read", "pull_requests": "read"})
+		pr.Push(map[string]string{"a": "b"})
+		run.Start(ctx, t)
+		assert.Empty(t, repo.CheckRuns(p.head))
+		assert.Empty(t, repo.CheckRuns(pr.HeadSHA))
+	})
+	t.Run("a fork's run writes nothing", func(t *testing.T) {
+		p := open(t, p.dir, "documentation", "stranger/r")
+		run := p.run(t, bot)
+		gh, repo, _ := p.onGitHub(t, &run, map[string]string{"contents": "read"})
+		res := run.Start(ctx, t)
+		assert.Empty(t, repo.CheckRuns(p.head))
+		assert.Empty(t, gh.Calls(), "not even a question was asked")
+		assert.FileExists(t, filepath.Join(res.Artifacts, "asterbot-report-1", "report.json"), "the App publishes it")
+	})
+}
+
+func TestCommandsWithoutTheApp(t *testing.T) {
+	ctx, bot := workflowTest(t)
+	dir := sampleRepository(t, bot)
+	for _, tc := range []struct {
+		name, author, role, body string
+		reruns                   int
+		says                     string
+	}{
+		{"a maintainer runs again what failed", "ann", "write", "Hm.\n\n/rebuild\n", 1, ""},
+		{"an outsider is told who may", "eve", "read", "/rebuild", 0, "is for people who have the permission"},
+		{"a command in a quotation is none", "ann", "write", "> /rebuild", 0, ""},
+		{"help", "eve", "read", "/help", 0, "| `/rebuild all`"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			p := open(t, dir, "documentation", "")
+			run := p.run(t, bot)
+			_, repo, pr := p.onGitHub(t, &run, map[string]string{"actions": "write", "contents": "read", "issues": "write", "pull_requests": "write"})
+			repo.SetRole(tc.author, tc.role)
+			r, _ := repo.StartRun(githubtest.NewRun{Path: ".github/workflows/compat.yml", Event: "pull_request", HeadSHA: p.head, HeadRepo: repo, Actor: "ann", Status: "in_progress"})
+			r.Finish("failure", nil)
+			_, d := pr.Comment(tc.author, tc.body)
+			run.Event, run.Workflow, run.Payload = "issue_comment", "rebuild.yml", json.RawMessage(d.Payload)
+			git(t, dir, "checkout", "-q", "main")
+			res := run.Start(ctx, t)
+			assert.True(t, res.OK)
+			assert.Equal(t, tc.reruns, r.Get().Reruns)
+			var answers []string
+			for _, c := range pr.Comments() {
+				if c.Author == "github-actions[bot]" {
+					answers = append(answers, c.Body)
+				}
+			}
+			if tc.says == "" {
+				assert.Empty(t, answers)
+			} else {
+				require.Len(t, answers, 1)
+				assert.Contains(t, answers[0], tc.says)
+			}
+		})
+	}
+}

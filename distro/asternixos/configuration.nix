@@ -1,0 +1,20 @@
+# An AsterNixOS system. Edit this file to define what is installed and how it is set up,
+# then run `nixos-rebuild boot` and restart.
+{ config, pkgs, lib, ... }:
+{
+  imports = [ ./modules ];
+
+  networking.hostName = "asterinas";
+
+  # Programs for everyone; https://search.nixos.org has more.
+  environment.systemPackages = with pkgs; [
+    hello-asterinas
+  ];
+
+  # asternixos.desktop.enable = true;
+  # asternixos.containers.enable = true;
+  asternixos.logLevel = "error";
+
+  # The release this machine began with; it stays when the system is upgraded.
+  system.stateVersion = "25.05";
+}

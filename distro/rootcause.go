@@ -1,0 +1,356 @@
+package distro
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Texts gives the text of a derivation by its store path.
+type Texts interface {
+	Drv(path string) ([]byte, error)
+}
+
+// A Root is a derivation that changed by itself.
+type Root struct {
+	// Base and Head are its store paths; Base is empty for a new one.
+	Base, Head string
+	// Name is its name without version.
+	Name string
+	// Fields are the parts of it that differ.
+	Fields []Field
+}
+
+// Field is a part of a derivation that differs by itself, in words.
+type Field struct {
+	// Name is the variable of the builder's environment, or "builder", "args",
+	// "system", "outputs".
+	Name string
+	// What says how: "patches +0003-x.patch", "version 4.16.0 -> 4.18.0".
+	What string
+	// Sources are the names of source files and folders that are new or changed;
+	// Gone those that are no longer there. Both are store paths.
+	Sources, Gone []string
+}
+
+// Step is a derivation on the way from an attribute to a root.
+type Step struct{ Base, Head, Name string }
+
+// Reason is why a derivation changed.
+type Reason struct {
+	// Root is set where it changed by itself.
+	Root *Root
+	// Through are the inputs that changed, the one nearest to a root first.
+	Through []Through
+}
+
+// Through is a root that a derivation was changed by, and the way there: the last
+// step is the root.
+type Through struct {
+	Root *Root
+	Via  []Step
+}
+
+// maxThrough bounds how many roots are kept of one derivation. The nearest are.
+const maxThrough = 8
+
+// RootCauses walks two graphs of derivations pairwise. Where what is left of two
+// derivations after the inputs that changed were replaced by placeholders is
+// equal, the change came through an input; where it is not, the derivation is a
+// root.
+//
+// Each pair is looked at once, so the cost grows with the number of derivations
+// that changed.
+type RootCauses struct {
+	base, head Texts
+	pairs      map[[2]string]*pair
+}
+
+// NewRootCauses returns a walk over the derivations of base and head.
+func NewRootCauses(base, head Texts) *RootCauses {
+	return &RootCauses{base, head, map[[2]string]*pair{}}
+}
+
+// pair is a derivation of base and the one that took its place.
+type pair struct {
+	base, head string
+	name       string
+	root       *Root
+	inputs     []*pair     // that changed
+	roots      []way       // nearest first
+	outputs    [][2]string // at head and at base, where they differ
+	same       bool        // the outputs are the same
+	fixed      bool        // it only fetches
+	err        error
+	busy       bool
+}
+
+// way is a root and the first step towards it.
+type way struct {
+	root *Root
+	next *pair // nil: the pair itself
+	dist int
+}
+
+// Explain says why the derivation at head differs from the one at base.
+func (r *RootCauses) Explain(base, head string) (Reason, error) {
+	p := r.walk(base, head)
+	if p.err != nil {
+		return Reason{}, p.err
+	}
+	reason := Reason{Root: p.root}
+	for _, w := range p.roots {
+		if w.next == nil {
+			continue
+		}
+		t := Through{Root: w.root}
+		for at := w.next; at != nil; {
+			t.Via = append(t.Via, Step{at.base, at.head, at.name})
+			at = at.towards(w.root)
+		}
+		reason.Through = append(reason.Through, t)
+	}
+	return reason, nil
+}
+
+// towards is the next step to a root; nil at the root itself.
+func (p *pair) towards(root *Root) *pair {
+	for _, w := range p.roots {
+		if w.root == root {
+			return w.next
+		}
+	}
+	return nil
+}
+
+func (r *RootCauses) walk(base, head string) *pair {
+	k := [2]string{base, head}
+	if p := r.pairs[k]; p != nil {
+		return p
+	}
+	p := &pair{base: base, head: head, name: packageName(StoreName(head)), busy: true}
+	r.pairs[k] = p
+	b, err := read(r.base, base)
+	if err == nil {
+		var h *Drv
+		if h, err = read(r.head, head); err == nil {
+			r.compare(p, b, h)
+		}
+	}
+	p.err = err
+	p.busy = false
+	return p
+}
+
+func read(from Texts, path string) (*Drv, error) {
+	text, err := from.Drv(path)
+	if err != nil {
+		return nil, err
+	}
+	d, err := ParseDrv(string(text))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return d, nil
+}
+
+func (r *RootCauses) compare(p *pair, b, h *Drv) {
+	p.fixed = h.Fixed()
+	p.same = sameOutputs(b, h)
+	same := newPlaceholders()
+	for _, o := range h.Outputs {
+		for _, q := range b.Outputs {
+			if o.Name == q.Name && o.Path != q.Path {
+				same.put(o.Path, q.Path)
+				p.outputs = append(p.outputs, [2]string{o.Path, q.Path})
+			}
+		}
+	}
+	pairs, added, removed := pairInputs(b, h)
+	fetched := map[string]*pair{} // what is fetched and changed, by its output at head
+	for _, in := range pairs {
+		child := r.walk(in[0].Drv, in[1].Drv)
+		if child.err != nil {
+			// Nothing of it is known, so the change is taken to come through it.
+			child.root = cmp.Or(child.root, &Root{Base: child.base, Head: child.head, Name: child.name,
+				Fields: []Field{{Name: "derivation", What: "changed (its text is not at hand)"}}})
+			child.roots = []way{{root: child.root}}
+		}
+		child.alike(same, fetched)
+		if child.fixed && !child.same && child.err == nil {
+			// What is fetched belongs to the one who asks for it.
+			continue
+		}
+		p.inputs = append(p.inputs, child)
+	}
+	fields := fieldChanges(b, h, same, fetched)
+	fields = append(fields, inputChanges(added, removed, fields)...)
+	if len(fields) > 0 {
+		p.root = &Root{Base: p.base, Head: p.head, Name: p.name, Fields: fields}
+	}
+	p.collect()
+}
+
+// alike makes placeholders of an input's outputs, unless it is what is fetched that
+// changed.
+func (c *pair) alike(same *placeholders, fetched map[string]*pair) {
+	same.put(c.head, c.base)
+	for _, o := range c.outputs {
+		if c.fixed {
+			fetched[o[0]] = c
+		} else {
+			same.put(o[0], o[1])
+		}
+	}
+}
+
+// collect merges the roots of the inputs, nearest first.
+func (p *pair) collect() {
+	if p.root != nil {
+		p.roots = append(p.roots, way{root: p.root})
+	}
+	seen := map[*Root]int{}
+	var through []way
+	for _, in := range p.inputs {
+		if in.busy || in.same && !p.same {
+			// An input whose outputs are what they were changes only the
+			// derivation's path, not what it produces.
+			continue
+		}
+		for _, w := range in.roots {
+			if i, ok := seen[w.root]; ok {
+				if through[i].dist > w.dist+1 {
+					through[i].dist, through[i].next = w.dist+1, in
+				}
+				continue
+			}
+			seen[w.root] = len(through)
+			through = append(through, way{w.root, in, w.dist + 1})
+		}
+	}
+	slices.SortStableFunc(through, func(a, b way) int {
+		return cmp.Or(cmp.Compare(a.dist, b.dist), cmp.Compare(a.root.Name, b.root.Name))
+	})
+	p.roots = append(p.roots, through[:min(len(through), maxThrough)]...)
+}
+
+func sameOutputs(b, h *Drv) bool {
+	if len(b.Outputs) != len(h.Outputs) {
+		return false
+	}
+	for i := range h.Outputs {
+		if b.Outputs[i].Name != h.Outputs[i].Name || b.Outputs[i].Path != h.Outputs[i].Path || h.Outputs[i].Path == "" {
+			return false
+		}
+	}
+	return true
+}
+
+// placeholders replaces store paths of head by their counterparts at base.
+type placeholders struct {
+	of       map[string]string
+	replacer *strings.Replacer
+}
+
+func newPlaceholders() *placeholders { return &placeholders{of: map[string]string{}} }
+
+func (p *placeholders) put(head, base string) {
+	if head != base && head != "" && base != "" {
+		p.of[head] = base
+	}
+}
+
+func (p *placeholders) apply(s string) string {
+	if len(p.of) == 0 || len(s) < 34 {
+		return s
+	}
+	if p.replacer == nil {
+		// The longest first: a path may be the beginning of another.
+		keys := make([]string, 0, len(p.of))
+		for k := range p.of {
+			keys = append(keys, k)
+		}
+		slices.SortFunc(keys, func(a, b string) int { return cmp.Or(cmp.Compare(len(b), len(a)), cmp.Compare(a, b)) })
+		args := make([]string, 0, 2*len(keys))
+		for _, k := range keys {
+			args = append(args, k, p.of[k])
+		}
+		p.replacer = strings.NewReplacer(args...)
+	}
+	return p.replacer.Replace(s)
+}
+
+// pairInputs pairs the inputs that changed: by name, then by name without
+// version. What has no counterpart was added or removed.
+func pairInputs(b, h *Drv) (pairs [][2]DrvInput, added, removed []DrvInput) {
+	old := map[string]DrvInput{}
+	for _, in := range b.Inputs {
+		old[in.Drv] = in
+	}
+	for _, in := range h.Inputs {
+		if _, ok := old[in.Drv]; ok {
+			delete(old, in.Drv)
+		} else {
+			added = append(added, in)
+		}
+	}
+	for _, in := range b.Inputs {
+		if _, ok := old[in.Drv]; ok {
+			removed = append(removed, in)
+		}
+	}
+	for _, nameOf := range []func(string) string{StoreName, func(p string) string { return packageName(StoreName(p)) }} {
+		if len(added) == 0 || len(removed) == 0 {
+			break
+		}
+		byName := map[string][]DrvInput{}
+		for _, in := range removed {
+			byName[nameOf(in.Drv)] = append(byName[nameOf(in.Drv)], in)
+		}
+		var left []DrvInput
+		paired := map[string]bool{}
+		for _, in := range added {
+			candidates := byName[nameOf(in.Drv)]
+			if len(candidates) == 0 {
+				left = append(left, in)
+				continue
+			}
+			pairs = append(pairs, [2]DrvInput{candidates[0], in})
+			paired[candidates[0].Drv] = true
+			byName[nameOf(in.Drv)] = candidates[1:]
+		}
+		added = left
+		removed = slices.DeleteFunc(removed, func(in DrvInput) bool { return paired[in.Drv] })
+	}
+	return pairs, added, removed
+}
+
+// inputChanges are inputs that appeared or vanished and that no other field
+// tells of.
+func inputChanges(added, removed []DrvInput, fields []Field) []Field {
+	told := func(name string) bool {
+		for _, f := range fields {
+			if strings.Contains(f.What, name) {
+				return true
+			}
+		}
+		return false
+	}
+	var words []string
+	for _, in := range added {
+		if name := StoreName(in.Drv); !told(name) {
+			words = append(words, "+"+name)
+		}
+	}
+	for _, in := range removed {
+		if name := StoreName(in.Drv); !told(name) {
+			words = append(words, "-"+name)
+		}
+	}
+	if len(words) == 0 || len(fields) > 0 {
+		// With other fields the inputs only follow.
+		return nil
+	}
+	return []Field{{Name: "inputs", What: "inputs " + few(words, 5)}}
+}

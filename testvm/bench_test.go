@@ -1,0 +1,238 @@
+package testvm_test
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/asterinas/asterbot/testvm"
+)
+
+// median of a few: the machines that run benchmarks are shared.
+func median(d []time.Duration) time.Duration {
+	slices.Sort(d)
+	return d[len(d)/2]
+}
+
+// wide is a budget that does not hold back: for machines that are measured
+// together.
+func wide() *testvm.Budget {
+	b := testvm.HostBudget()
+	b.CPUs = 64
+	return b
+}
+
+// BenchmarkOverhead boots a guest that powers off by itself, by hand and
+// through the harness, in turns.
+func BenchmarkOverhead(b *testing.B) {
+	m := linux(b, prologue+"poweroff -f\n")
+	m.Kernel.Params = []string{"quiet"}
+	accel, err := testvm.Accelerate(b.Context(), "", false)
+	require.NoError(b, err)
+	m.Accel = accel
+	byHand := m.Command()
+	for b.Loop() {
+		var hand, harness, differ []time.Duration
+		for range 9 {
+			began := time.Now()
+			require.NoError(b, exec.Command(byHand[0], byHand[1:]...).Run())
+			h := time.Since(began)
+			began = time.Now()
+			g, err := m.Start(b.Context())
+			require.NoError(b, err)
+			e := g.Wait()
+			w := time.Since(began)
+			require.Equal(b, testvm.OK, e.Outcome, "%v", e)
+			hand, harness, differ = append(hand, h), append(harness, w), append(differ, w-h)
+		}
+		b.ReportMetric(median(hand).Seconds(), "s/by-hand")
+		b.ReportMetric(median(harness).Seconds(), "s/harness")
+		b.ReportMetric(float64(median(differ).Milliseconds()), "ms-overhead")
+		b.ReportMetric(100*(median(harness).Seconds()/median(hand).Seconds()-1), "%-overhead")
+	}
+}
+
+// oneCommand runs one command on a fresh guest and has it power off.
+func oneCommand(b *testing.B, g *testvm.Guest, s *testvm.Session, err error) {
+	require.NoError(b, err)
+	r, err := s.Run(b.Context(), testvm.Command{Run: "uname -r"})
+	require.NoError(b, err)
+	require.Contains(b, string(r.Output), ".")
+	e := g.Kill()
+	require.Equal(b, testvm.OK, e.Outcome, "%v", e)
+}
+
+// BenchmarkFresh runs 20 cases of one command, each on a fresh machine: cold
+// one after another, cold in parallel, forked in parallel.
+func BenchmarkFresh(b *testing.B) {
+	m := linux(b, prologue+shellOn("ttyS0"))
+	const cases = 20
+	cold := func() {
+		g, err := m.Start(b.Context())
+		require.NoError(b, err)
+		s, err := g.Session(b.Context())
+		oneCommand(b, g, s, err)
+	}
+	for b.Loop() {
+		began := time.Now()
+		for range cases {
+			cold()
+		}
+		sequential := time.Since(began)
+
+		began = time.Now()
+		var all sync.WaitGroup
+		for range cases {
+			all.Go(cold)
+		}
+		all.Wait()
+		parallel := time.Since(began)
+
+		began = time.Now()
+		src, err := testvm.Prepare(b.Context(), m)
+		require.NoError(b, err)
+		prepared := time.Since(began)
+		require.Equal(b, testvm.Fork, src.Method(), "%v", src.Notes)
+		began = time.Now()
+		for range cases {
+			all.Go(func() {
+				g, s, err := src.Fresh(b.Context())
+				oneCommand(b, g, s, err)
+			})
+		}
+		all.Wait()
+		forked := time.Since(began)
+		began = time.Now()
+		g, s, err := src.Fresh(b.Context())
+		oneCommand(b, g, s, err)
+		one := time.Since(began)
+		src.Close()
+		b.ReportMetric(sequential.Seconds(), "s/cold-sequential")
+		b.ReportMetric(parallel.Seconds(), "s/cold-parallel")
+		b.ReportMetric(prepared.Seconds(), "s/prepare")
+		b.ReportMetric(forked.Seconds(), "s/forked")
+		b.ReportMetric(one.Seconds(), "s/one-fork")
+		b.ReportMetric(sequential.Seconds()/forked.Seconds(), "x-faster-than-sequential")
+		b.ReportMetric(parallel.Seconds()/forked.Seconds(), "x-faster-than-parallel")
+	}
+}
+
+// pss is the proportional share of memory of a process, in MiB.
+func pss(b *testing.B, pid int) float64 {
+	f, err := os.Open(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
+	require.NoError(b, err)
+	defer f.Close()
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		if rest, ok := strings.CutPrefix(lines.Text(), "Pss:"); ok {
+			kib, err := strconv.Atoi(strings.Fields(rest)[0])
+			require.NoError(b, err)
+			return float64(kib) / 1024
+		}
+	}
+	b.Fatal("no Pss")
+	return 0
+}
+
+// BenchmarkMemory holds 8 cold machines at their prompts, then 8 forks; and
+// measures this process while it waits for them.
+func BenchmarkMemory(b *testing.B) {
+	m := linux(b, prologue+shellOn("ttyS0"))
+	m.Budget = wide()
+	hold := func(fresh func() (*testvm.Guest, *testvm.Session, error)) (sum, cpu, rss float64) {
+		const machines = 8
+		guests := make([]*testvm.Guest, machines)
+		var all sync.WaitGroup
+		for n := range guests {
+			all.Go(func() {
+				g, s, err := fresh()
+				require.NoError(b, err)
+				_, err = s.Run(b.Context(), testvm.Command{Run: "uname -r"})
+				require.NoError(b, err)
+				guests[n] = g
+			})
+		}
+		all.Wait()
+		for _, g := range guests {
+			sum += pss(b, g.Pid())
+		}
+		before := processorTime()
+		const idle = 5 * time.Second
+		time.Sleep(idle)
+		cpu = 100 * (processorTime() - before).Seconds() / idle.Seconds()
+		rss = pss(b, os.Getpid())
+		for _, g := range guests {
+			g.Kill()
+		}
+		return sum, cpu, rss
+	}
+	for b.Loop() {
+		cold, cpu, rss := hold(func() (*testvm.Guest, *testvm.Session, error) {
+			g, err := m.Start(b.Context())
+			require.NoError(b, err)
+			s, err := g.Session(b.Context())
+			return g, s, err
+		})
+		src, err := testvm.Prepare(b.Context(), m)
+		require.NoError(b, err)
+		forks, _, _ := hold(func() (*testvm.Guest, *testvm.Session, error) { return src.Fresh(b.Context()) })
+		src.Close()
+		b.ReportMetric(cold, "MiB-8-cold")
+		b.ReportMetric(forks, "MiB-8-forks")
+		b.ReportMetric(100*forks/cold, "%-of-cold")
+		b.ReportMetric(cpu, "%-core-waiting")
+		b.ReportMetric(rss, "MiB-harness")
+	}
+}
+
+func processorTime() time.Duration {
+	var u syscall.Rusage
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// BenchmarkBesideVirtmeNG boots the same kernel and runs one command with
+// virtme-ng (PyPI), cold and from a fork.
+func BenchmarkBesideVirtmeNG(b *testing.B) {
+	m := linux(b, prologue+shellOn("ttyS0"))
+	vng, err := exec.LookPath("vng")
+	if err != nil {
+		b.Skip("needs virtme-ng: pip install virtme-ng")
+	}
+	for b.Loop() {
+		began := time.Now()
+		cmd := exec.Command(vng, "--disable-kvm", "--force-9p", "--run", filepath.Join(kernelDir(), "vmlinuz"), "--", "uname", "-r")
+		out, err := cmd.CombinedOutput()
+		require.NoError(b, err, "%s", out)
+		theirs := time.Since(began)
+
+		began = time.Now()
+		g, err := m.Start(b.Context())
+		require.NoError(b, err)
+		s, err := g.Session(b.Context())
+		oneCommand(b, g, s, err)
+		cold := time.Since(began)
+		src, err := testvm.Prepare(b.Context(), m)
+		require.NoError(b, err)
+		began = time.Now()
+		g, s, err = src.Fresh(b.Context())
+		oneCommand(b, g, s, err)
+		fork := time.Since(began)
+		src.Close()
+		b.ReportMetric(theirs.Seconds(), "s/virtme-ng")
+		b.ReportMetric(cold.Seconds(), "s/cold")
+		b.ReportMetric(fork.Seconds(), "s/fork")
+		b.ReportMetric(theirs.Seconds()/cold.Seconds(), "x-faster-cold")
+		b.ReportMetric(theirs.Seconds()/fork.Seconds(), "x-faster-fork")
+	}
+}
