@@ -41,6 +41,9 @@ func commands() []func(*env) *cobra.Command {
 		driftCommand,
 		lintCommand,
 		actionCommand,
+		serveCommand,
+		setupCommand,
+		replayCommand,
 	}
 }
 
