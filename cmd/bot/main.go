@@ -41,6 +41,7 @@ func commands() []func(*env) *cobra.Command {
 		driftCommand,
 		lintCommand,
 		actionCommand,
+		releaseCommand,
 	}
 }
 
