@@ -42,6 +42,9 @@ func commands() []func(*env) *cobra.Command {
 		lintCommand,
 		actionCommand,
 		releaseCommand,
+		serveCommand,
+		setupCommand,
+		replayCommand,
 	}
 }
 
