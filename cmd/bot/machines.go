@@ -185,7 +185,7 @@ func (m *machines) install(ctx context.Context, job pipeline.Job, installed test
 	installer := testvm.Machine{Profile: linux, Memory: job.Suite.Memory, Accel: installed.Accel, NoScreen: true}
 	dir, prefix := m.logs(job)
 	outcomes, ran, err := suite.Install{
-		Job: m.job(job, dir, prefix, installed.Profile.Name), ISO: iso, Installer: installer, Installed: installed, Scratch: m.w.scratch,
+		Job: m.job(job, dir, prefix, installed.Profile.Name), ISO: iso, Installer: installer, Installed: installed,
 	}.Run(ctx, done)
 	for i := range ran {
 		ran[i].Side = string(job.Side)
