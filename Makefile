@@ -7,7 +7,7 @@ SETUP := internal/doctor/setup.sh
 RACE = ./app/... ./internal/... ./testvm/... ./checks/suite/... ./distro/nix/...
 FUZZTIME ?= 30s
 
-.PHONY: build demo test lint bench soak fuzz setup setup-test
+.PHONY: build demo test lint bench soak fuzz test-upstream setup setup-test
 
 build: setup
 	$(GO) build -trimpath -o bin/bot ./cmd/bot
@@ -30,6 +30,11 @@ lint: setup-test
 # The figures of docs/performance.md.
 bench: setup
 	$(GO) test -run '^$$' -bench . -benchmem -timeout 2h ./...
+
+# Real commits of asterinas/asterinas, planned from outside with examples/asterinas. UPSTREAM is a clone of it, CORPUS a folder
+# with checkouts of ekala-project/corepkgs and ekala-project/nix-lib; see docs/performance.md.
+test-upstream: setup
+	$(GO) test -tags upstream -run '^TestUpstream' -count 1 -timeout 1h -v ./cmd/bot
 
 # Long campaigns: docs/reliability.md.
 soak: setup
