@@ -7,7 +7,7 @@ SETUP := internal/doctor/setup.sh
 RACE = ./app/... ./internal/... ./testvm/... ./checks/suite/... ./distro/nix/...
 FUZZTIME ?= 30s
 
-.PHONY: build demo test lint bench soak fuzz setup setup-test
+.PHONY: build demo test test-wide test-upstream lint bench soak fuzz setup setup-test
 
 build: setup
 	$(GO) build -trimpath -o bin/bot ./cmd/bot
@@ -19,6 +19,15 @@ demo: build
 test: setup-test lint
 	@mkdir -p bin
 	GO="$(GO)" RACE="$(RACE)" .ci/test
+
+# AsterNixOS's suites on a Debian root: real interpreters, compilers, databases and servers, on Linux or on ASTERBOT_KERNEL=IMAGE.
+test-wide: setup-test
+	distro/tinypkgs/nix/debian-root/fetch
+	$(GO) test -tags wide -run '^TestWide$$' -count 1 -timeout 1h -v ./distro/asternixos
+
+# The module system and the overlays against nixpkgs' own library and against corepkgs: set ASTERBOT_NIX_LIB and ASTERBOT_COREPKGS.
+test-upstream:
+	$(GO) test -tags upstream -run 'Upstream|Corepkgs' -count 1 -v ./distro/tinypkgs/nix/lib ./distro/asternixos
 
 lint: setup-test
 	@unformatted=$$(git ls-files '*.go' | xargs gofmt -l); if [ -n "$$unformatted" ]; then echo "gofmt these: $$unformatted"; exit 1; fi
