@@ -41,6 +41,10 @@ func commands() []func(*env) *cobra.Command {
 		driftCommand,
 		lintCommand,
 		actionCommand,
+		releaseCommand,
+		serveCommand,
+		setupCommand,
+		replayCommand,
 	}
 }
 
