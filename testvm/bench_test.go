@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -149,6 +150,7 @@ func pss(b *testing.B, pid int) float64 {
 func BenchmarkMemory(b *testing.B) {
 	m := linux(b, prologue+shellOn("ttyS0"))
 	m.Budget = wide()
+	debug.FreeOSMemory() // the initramfs was built in this process
 	hold := func(fresh func() (*testvm.Guest, *testvm.Session, error)) (sum, cpu, rss float64) {
 		const machines = 8
 		guests := make([]*testvm.Guest, machines)

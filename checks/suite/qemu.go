@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/asterinas/asterbot/checks"
 	"github.com/asterinas/asterbot/testvm"
@@ -76,13 +77,7 @@ func (q *QEMU) Boot(ctx context.Context) (Machine, error) {
 // said is the end of what programs and the kernel said on the console that said
 // most: where a boot that failed explains itself.
 func (m *guest) said() []string {
-	var most []byte
-	for _, name := range testvm.Consoles {
-		if b := m.g.Console(name).Bytes(); len(b) > len(most) {
-			most = b
-		}
-	}
-	return tail(most)
+	return tail(m.g.Console(loudest(m.g)).Bytes())
 }
 
 // prepare boots the machine that the others are forked from.
@@ -168,6 +163,19 @@ func (m *guest) Run(ctx context.Context, c testvm.Command) (testvm.Result, error
 func (m *guest) Screenshot(ctx context.Context) ([]byte, error) { return m.g.Screenshot(ctx) }
 
 func (m *guest) Forked() bool { return m.forked }
+
+// BootTime is how long the boot took that led to the prompt, without the wait
+// for memory and processors before it.
+func (m *guest) BootTime() time.Duration {
+	stages := m.g.Story().Stages
+	if m.forked {
+		stages = m.lab.source.Boot.Stages
+	}
+	if len(stages) == 0 {
+		return 0
+	}
+	return stages[len(stages)-1].At
+}
 
 func (m *guest) End(ctx context.Context, powerOff bool) testvm.Ending {
 	m.once.Do(func() {

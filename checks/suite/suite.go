@@ -253,7 +253,11 @@ func (r *run) machine(ctx context.Context, first bool) (Machine, bool) {
 			r.mu.Lock()
 			r.fate.up(m)
 			if first {
-				r.boot.passed(time.Since(start))
+				took := time.Since(start)
+				if t, ok := m.(interface{ BootTime() time.Duration }); ok {
+					took = t.BootTime()
+				}
+				r.boot.passed(took)
 			}
 			r.mu.Unlock()
 			return m, true

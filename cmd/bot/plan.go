@@ -522,7 +522,7 @@ func (c *comparison) locate(ctx context.Context, a *distro.Attribution, ev *dist
 			if s == pipeline.Base {
 				drv = r.Base
 			}
-			if drv == "" {
+			if drv == "" || placed(found[r], c.w.change.Files) {
 				continue
 			}
 			q := nix.Query{Ref: refOf[drv], Name: r.Name, Drv: drv}
@@ -567,6 +567,22 @@ func (c *comparison) locate(ctx context.Context, a *distro.Attribution, ev *dist
 		return out
 	}
 	return nil
+}
+
+// placed reports whether one of the places lies in a changed file: then the other side
+// need not be asked.
+func placed(found []nix.Found, files []string) bool {
+	for _, f := range found {
+		if slices.Contains(files, f.Attr.File) {
+			return true
+		}
+		for _, p := range f.Fields {
+			if slices.Contains(files, p.File) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // noEntryError says that a side has no Nix entry.
