@@ -42,6 +42,7 @@ func commands() []func(*env) *cobra.Command {
 		lintCommand,
 		actionCommand,
 		releaseCommand,
+		initCommand,
 	}
 }
 

@@ -4,6 +4,8 @@ package main_test
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -22,7 +24,7 @@ on:
     tags: ["v*"]
 jobs:
   release:
-    uses: asterinas/asterbot/.github/workflows/release.yml@v1
+    uses: ./.github/workflows/release.yml
     permissions:
       contents: write
       id-token: write
@@ -36,7 +38,13 @@ func TestAReleaseFromAChangeOfTheVersion(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 25*time.Minute)
 	defer cancel()
 	dir := sampleRepository(t, bot)
-	write(t, dir, ".github/workflows/release.yml", releaser)
+	write(t, dir, ".github/workflows/caller.yml", releaser)
+	// act looks for "./" of a called workflow in the caller's tree.
+	for _, name := range []string{"release.yml", "compat.yml"} {
+		text, err := os.ReadFile(filepath.Join("..", "..", ".github", "workflows", name))
+		require.NoError(t, err)
+		write(t, dir, ".github/workflows/"+name, string(text))
+	}
 	write(t, dir, "VERSION", "1.0.0\n")
 	git(t, dir, "add", "-A")
 	git(t, dir, "commit", "-qm", "Release 1.0.0")
@@ -45,7 +53,7 @@ func TestAReleaseFromAChangeOfTheVersion(t *testing.T) {
 	repo := gh.AddRepo("o", "r")
 	repo.Import("main", sha, nil)
 	run := acttest.Run{
-		Dir: dir, Repository: "o/r", Workflow: "release.yml", Event: "push", Bot: bot, API: gh.URL, Token: gh.ActionsToken(repo, map[string]string{"contents": "write"}),
+		Dir: dir, Repository: "o/r", Workflow: "caller.yml", Event: "push", Bot: bot, API: gh.URL, Token: gh.ActionsToken(repo, map[string]string{"contents": "write"}),
 		Env: map[string]string{"ASTERBOT_CACHE": cache(t)},
 		Payload: map[string]any{
 			"ref": "refs/heads/main", "before": git(t, dir, "rev-parse", "HEAD^"), "after": sha, "repository": map[string]any{"full_name": "o/r", "default_branch": "main"},
