@@ -43,6 +43,7 @@ func commands() []func(*env) *cobra.Command {
 		actionCommand,
 		releaseCommand,
 		initCommand,
+		docsCommand,
 	}
 }
 
