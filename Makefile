@@ -11,6 +11,7 @@ FUZZTIME ?= 30s
 
 build: setup
 	$(GO) build -trimpath -o bin/bot ./cmd/bot
+	@bin/bot doctor --install >/dev/null
 
 demo: build
 	bin/bot demo

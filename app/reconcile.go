@@ -345,6 +345,10 @@ func decide(s *scene, workflow string, patience time.Duration, now time.Time) ph
 				summary: fmt.Sprintf("Pull request #%d conflicts with its base, so there is no merge to look at. Rebase it, or merge the base into it.", p.GetNumber())}
 		}
 	}
+	if base, ok := otherBase(s); ok {
+		return phase{state: "base", status: "queued", title: "Waiting for a run against " + report.Plain(base),
+			summary: "The base was changed, and what is known is about the old one. The workflow has to run for `pull_request` events of the type `edited`; or close and reopen the pull request."}
+	}
 	draft := slices.ContainsFunc(s.pulls, func(p *gh.PullRequest) bool { return p.GetDraft() })
 	expected := max(1, len(s.pulls))
 	var details string
@@ -392,6 +396,29 @@ func decide(s *scene, workflow string, patience time.Duration, now time.Time) ph
 		return phase{status: "in_progress", details: details, title: fmt.Sprintf("%d of %d bases done", done, expected), summary: "This commit is open against more than one base; the workflow has not run for each of them yet.", after: patience}
 	}
 	return phase{status: "completed", results: true, details: details}
+}
+
+// otherBase reports whether the newest run was made for a base that a pull
+// request has no more. A run does not say which base it is of; the check runs
+// that show it do.
+func otherBase(s *scene) (base string, changed bool) {
+	if len(s.runs) == 0 || s.have[checkrun.Verdict] == nil {
+		return "", false
+	}
+	old, ok := checkrun.ParseID(s.have[checkrun.Verdict].GetExternalID())
+	if !ok || old.Run != s.runs[0].GetID() {
+		return "", false
+	}
+	now, _ := checkrun.ParseID(s.id("").String()) // with names as an ID writes them
+	for i, p := range now.Pulls {
+		number, _, _ := strings.Cut(p, "@")
+		for _, o := range old.Pulls {
+			if n, _, _ := strings.Cut(o, "@"); n == number && (o != p || old.State == "base") {
+				return strings.TrimPrefix(now.Pulls[i], number+"@"), true
+			}
+		}
+	}
+	return "", false
 }
 
 // show publishes what the scene calls for.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -16,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/asterinas/asterbot/distro/nix"
+	"github.com/asterinas/asterbot/distro/tinypkgs"
 	"github.com/asterinas/asterbot/internal/doctor"
 	"github.com/asterinas/asterbot/internal/kernel"
 	"github.com/asterinas/asterbot/testvm"
@@ -48,6 +50,8 @@ type disk struct {
 // doctorCommand says what this machine can do, and how to mend it.
 func doctorCommand(e *env) *cobra.Command {
 	var asJSON, install bool
+	var repository, api string
+	var appID int64
 	c := &cobra.Command{
 		Use:   "doctor",
 		Short: "Say what this machine can do, and how to mend it",
@@ -55,14 +59,20 @@ func doctorCommand(e *env) *cobra.Command {
 exists proves nothing: a small guest is run); whether Nix builds in a sandbox; memory and disk.
 
 With --install, first install what is missing through apt, as root or with sudo, unpack a Debian kernel into the cache (never onto
-the host) and import into the Nix store what the embedded package set builds from.
+the host), import into the Nix store what the embedded package set builds from, and build what every check needs of it.
 
-Exit status: 0 if a check can run here, 3 if not.`,
+With --github OWNER/REPO, look at that repository instead: rulesets, approval policy, token defaults, configuration and workflows,
+read live with the administrator's token in GH_TOKEN or GITHUB_TOKEN, and what is unsafe there or will not work.
+
+Exit status: 0 if a check can run here, 3 if not; with --github 1 if something is unsafe or broken, 3 if it could not be seen.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			if repository != "" {
+				return examineGitHub(c.Context(), e, repository, api, appID)
+			}
 			if install {
-				if err := doctor.Install(c.Context(), e.Stderr); err != nil {
-					return couldNotLook(err)
+				if err := installNeeds(c.Context(), e); err != nil {
+					return interrupted(c.Context(), err)
 				}
 			}
 			d := diagnose(c.Context(), e)
@@ -79,14 +89,31 @@ Exit status: 0 if a check can run here, 3 if not.`,
 				return couldNotLook(err)
 			}
 			if !d.OK {
-				return couldNotLook(fmt.Errorf("%d problems; mend them with 'bot doctor --install', or as shown above", len(d.Problems)))
+				return couldNotLook(fmt.Errorf("a check cannot run here; 'bot doctor --install' mends what can be installed: %s", strings.Join(d.Problems, "; ")))
 			}
 			return nil
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	c.Flags().BoolVar(&install, "install", false, "first install what is missing")
+	c.Flags().StringVar(&repository, "github", "", "look at `OWNER/REPO` on GitHub instead of at this machine")
+	c.Flags().StringVar(&api, "api-url", e.Getenv("ASTERBOT_API_URL"), "with --github: the `URL` of a GitHub Enterprise Server's API")
+	c.Flags().Int64Var(&appID, "app-id", 0, "with --github: the `id` of the App that the check must come from")
 	return c
+}
+
+// installNeeds runs the set-up, then builds what every check on the embedded package set needs.
+func installNeeds(ctx context.Context, e *env) error {
+	if err := doctor.Install(ctx, e.Stderr); err != nil {
+		return err
+	}
+	cache := kernel.Cache(e.Getenv)
+	dir, err := tinypkgs.Extract(cache)
+	if err != nil {
+		return err
+	}
+	// The log matters only if a build fails; the error has its end.
+	return tinypkgs.Prepare(ctx, cache, dir, io.Discard)
 }
 
 func diagnose(ctx context.Context, e *env) *diagnosis {
@@ -180,12 +207,6 @@ func (d *diagnosis) table(e *env) error {
 		ready = "not up to date"
 	}
 	fmt.Fprintf(w, "cache\t%s: %s\n", d.Cache, ready)
-	for _, p := range d.Problems {
-		fmt.Fprintf(w, "\nproblem\t%s", p)
-	}
-	if len(d.Problems) > 0 {
-		fmt.Fprintln(w)
-	}
 	return w.Flush()
 }
 

@@ -71,23 +71,42 @@ func (m *machines) Profile(job pipeline.Job) string {
 	if err != nil {
 		return "unknown " + err.Error()
 	}
-	machine, err := m.machine(job)
-	if err != nil {
-		return "unknown " + err.Error()
+	// Before a system is built nobody can read which profile it names; that is part
+	// of its output's hash.
+	names := []string{m.profileName(job)}
+	if names[0] == "" {
+		names = []string{testvm.Linux.Name, testvm.Asterinas.Name}
 	}
-	text, err := json.Marshal(machine.Profile)
+	var profiles []testvm.Profile
+	for _, name := range names {
+		p, err := machineProfile(m.w.config, name)
+		if err != nil {
+			return "unknown " + err.Error()
+		}
+		profiles = append(profiles, p)
+	}
+	text, err := json.Marshal(profiles)
 	if err != nil {
 		return "unknown " + err.Error()
 	}
 	return strings.Join([]string{version, string(accel.Accelerator), m.tools(), string(text)}, "\n")
 }
 
+// profileName is the profile of a job, as far as it does not depend on what its system
+// says of itself.
+func (m *machines) profileName(job pipeline.Job) string {
+	switch {
+	case job.Suite.Profile != "":
+		return job.Suite.Profile
+	case job.Side == pipeline.Control:
+		return m.w.config.Control.Profile
+	}
+	return m.w.profileName()
+}
+
 // machine is what a suite's system boots in.
 func (m *machines) machine(job pipeline.Job) (testvm.Machine, error) {
-	name := job.Suite.Profile
-	if name == "" && job.Side == pipeline.Control {
-		name = m.w.config.Control.Profile
-	}
+	name := m.profileName(job)
 	if name == "" {
 		name = m.w.systemProfile(job.Output)
 	}

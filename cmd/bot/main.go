@@ -43,7 +43,11 @@ func commands() []func(*env) *cobra.Command {
 		actionCommand,
 		releaseCommand,
 		initCommand,
+		reproCommand,
 		docsCommand,
+		serveCommand,
+		setupCommand,
+		replayCommand,
 	}
 }
 
