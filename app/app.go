@@ -441,10 +441,10 @@ func (a *App) lock(name string) func() {
 	return l.Unlock
 }
 
-// rebuildToken names the rebuild that a comment asked for.
-func (a *App) rebuildToken(k Key, comment int64) string {
+// rebuildToken names the rebuild that a comment asked for, of one commit.
+func (a *App) rebuildToken(s *scene, comment int64) string {
 	m := hmac.New(sha256.New, a.tokens)
-	m.Write([]byte(k.Owner + "/" + k.Repo + "#" + strconv.Itoa(k.Pull) + "/" + strconv.FormatInt(comment, 10)))
+	m.Write([]byte(s.key.Owner + "/" + s.key.Repo + "@" + s.sha + "/" + strconv.FormatInt(comment, 10)))
 	return hex.EncodeToString(m.Sum(nil))[:24]
 }
 

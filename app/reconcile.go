@@ -390,7 +390,7 @@ func decide(s *scene, workflow string, patience time.Duration, now time.Time) ph
 		return ph
 	case done < len(s.runs):
 		return phase{status: "in_progress", title: "Running", live: true, details: details}
-	case len(s.runs) > 0 && s.runs[0].GetConclusion() == "cancelled" && len(s.rebuilds) == 0:
+	case len(s.runs) > 0 && s.runs[0].GetConclusion() == "cancelled":
 		return phase{status: "completed", conclusion: "cancelled", details: details, title: "The run was cancelled", summary: fmt.Sprintf("The [workflow run](%s) was cancelled. `/rebuild all` starts it again.", details)}
 	case done < expected && len(s.runs) > 0:
 		return phase{status: "in_progress", details: details, title: fmt.Sprintf("%d of %d bases done", done, expected), summary: "This commit is open against more than one base; the workflow has not run for each of them yet.", after: patience}
