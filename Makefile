@@ -26,10 +26,6 @@ test-wide: setup-test
 	distro/tinypkgs/nix/debian-root/fetch
 	$(GO) test -tags wide -run '^TestWide$$' -count 1 -timeout 1h -v ./distro/asternixos
 
-# The module system and the overlays against nixpkgs' own library and against corepkgs: set ASTERBOT_NIX_LIB and ASTERBOT_COREPKGS.
-test-upstream:
-	$(GO) test -tags upstream -run 'Upstream|Corepkgs' -count 1 -v ./distro/tinypkgs/nix/lib ./distro/asternixos
-
 lint: setup-test
 	@unformatted=$$(git ls-files '*.go' | xargs gofmt -l); if [ -n "$$unformatted" ]; then echo "gofmt these: $$unformatted"; exit 1; fi
 	$(GO) vet ./...
@@ -39,6 +35,12 @@ lint: setup-test
 # The figures of docs/performance.md.
 bench: setup
 	$(GO) test -run '^$$' -bench . -benchmem -timeout 2h ./...
+
+# Real commits of asterinas/asterinas, planned from outside with examples/asterinas. UPSTREAM is a clone of it, CORPUS a folder
+# with checkouts of ekala-project/corepkgs and ekala-project/nix-lib; ASTERBOT_COREPKGS and ASTERBOT_NIX_LIB name the same for the
+# module system and the overlays, which are held against nixpkgs' own library; see docs/performance.md.
+test-upstream: setup
+	$(GO) test -tags upstream -run 'Upstream|Corepkgs' -count 1 -timeout 1h -v ./cmd/bot ./distro/tinypkgs/nix/lib ./distro/asternixos
 
 # Long campaigns: docs/reliability.md.
 soak: setup

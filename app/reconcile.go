@@ -106,19 +106,30 @@ func (a *App) siblings(ctx context.Context, s *scene, pr *gh.PullRequest) ([]*gh
 	if head.GetRepo() == nil || head.GetRepo().GetOwner().GetLogin() == "" {
 		return out, nil // the fork was deleted; refs/pull/N/head has the commits
 	}
+	a.mu.Lock()
+	known, ok := a.heads[s.key.Owner+"/"+s.key.Repo]
+	a.mu.Unlock()
+	list := known.pulls
+	if ok && time.Since(known.at) < time.Minute {
+		return sameHead(s, pr, out, list), nil
+	}
 	list, _, err := s.c.PullRequests.List(ctx, s.key.Owner, s.key.Repo, &gh.PullRequestListOptions{
 		State: "open", Head: head.GetRepo().GetOwner().GetLogin() + ":" + head.GetRef(), ListOptions: gh.ListOptions{PerPage: 100},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list pull requests with the same head: %w", err)
 	}
+	return sameHead(s, pr, out, list), nil
+}
+
+func sameHead(s *scene, pr *gh.PullRequest, out, list []*gh.PullRequest) []*gh.PullRequest {
 	for _, p := range list {
 		if p.GetNumber() != pr.GetNumber() && p.GetHead().GetSHA() == s.sha {
 			out = append(out, p)
 		}
 	}
 	slices.SortFunc(out, func(a, b *gh.PullRequest) int { return a.GetNumber() - b.GetNumber() })
-	return out, nil
+	return out
 }
 
 func (a *App) ours(run *gh.WorkflowRun) bool {
@@ -390,7 +401,7 @@ func decide(s *scene, workflow string, patience time.Duration, now time.Time) ph
 		return ph
 	case done < len(s.runs):
 		return phase{status: "in_progress", title: "Running", live: true, details: details}
-	case len(s.runs) > 0 && s.runs[0].GetConclusion() == "cancelled" && len(s.rebuilds) == 0:
+	case len(s.runs) > 0 && s.runs[0].GetConclusion() == "cancelled":
 		return phase{status: "completed", conclusion: "cancelled", details: details, title: "The run was cancelled", summary: fmt.Sprintf("The [workflow run](%s) was cancelled. `/rebuild all` starts it again.", details)}
 	case done < expected && len(s.runs) > 0:
 		return phase{status: "in_progress", details: details, title: fmt.Sprintf("%d of %d bases done", done, expected), summary: "This commit is open against more than one base; the workflow has not run for each of them yet.", after: patience}
