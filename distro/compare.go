@@ -72,6 +72,9 @@ func Compare(base, head *Set) *Diff {
 		switch {
 		case hadBase && hasHead:
 			a.Status, a.Failure = both(was, is)
+		case hasHead && unavailable(is.Failure):
+			// The package set does not have it: nobody's doing.
+			a.Status = StatusUnchanged
 		case hasHead && is.Failure != nil && base.Failure == nil:
 			a.Status, a.Failure = StatusEvalFailed, is.Failure
 		case hasHead && base.Failure != nil:
@@ -113,8 +116,9 @@ func Compare(base, head *Set) *Diff {
 	return d
 }
 
+func unavailable(f *Failure) bool { return f != nil && f.Reason == FailUnavailable }
+
 func both(was, is Attr) (Status, *Failure) {
-	unavailable := func(f *Failure) bool { return f != nil && f.Reason == FailUnavailable }
 	switch {
 	case unavailable(was.Failure) && unavailable(is.Failure):
 		return StatusUnchanged, nil

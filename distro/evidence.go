@@ -42,7 +42,7 @@ func (e *Evidence) Causes(r *Root) []Cause {
 	for _, f := range r.Fields {
 		places := e.places(r, f)
 		for _, p := range places {
-			add(Cause{File: p.File, Line: p.Line, What: f.What})
+			add(Cause{File: p.File, Line: p.Line, What: f.about(p.File)})
 		}
 		if len(places) == 0 {
 			add(Cause{What: f.What})
@@ -62,8 +62,30 @@ func (e *Evidence) Causes(r *Root) []Cause {
 	return out
 }
 
+// about is what a field says of one file, where that is a source of its own: of
+// five patches only the one.
+func (f Field) about(file string) string {
+	name := path.Base(file)
+	if len(f.Sources)+len(f.Gone) < 2 || strings.HasSuffix(file, ".nix") {
+		return f.What
+	}
+	for _, sign := range []string{"+", "~", "-"} {
+		for _, word := range strings.Fields(f.What) {
+			if word == sign+name {
+				return f.Name + " " + word
+			}
+		}
+	}
+	for _, src := range f.Sources {
+		if StoreName(src) == name {
+			return f.Name + " +" + name
+		}
+	}
+	return f.What
+}
+
 // maxCausesPerField bounds the files that explain one field.
-const maxCausesPerField = 4
+const maxCausesPerField = 8
 
 // places are where a field's change comes from: its source files that changed, and the
 // Nix file that sets it, if that changed.

@@ -21,31 +21,21 @@ func fieldChanges(b, h *Drv, same *placeholders, fetched map[string]*pair) []Fie
 		}
 	}
 	old, now := environment(b), environment(h)
-	names := map[string]bool{}
-	for n := range old {
-		names[n] = true
-	}
-	for n := range now {
-		names[n] = true
-	}
-	_, versioned := now["version"]
-	for _, n := range slices.Sorted(maps.Keys(names)) {
-		if old[n] == now[n] {
+	was, is := lookup(old, "version"), lookup(now, "version")
+	for _, n := range differing(old, now) {
+		replaced := same.apply(n.now)
+		if n.old == replaced {
 			continue
 		}
-		replaced := same.apply(now[n])
-		if old[n] == replaced {
-			continue
-		}
-		if n == "name" && versioned && old["version"] != now["version"] {
+		if n.name == "name" && is != "" && was != is {
 			continue // says the same as the version
 		}
-		out = append(out, fieldChange(n, old[n], replaced, srcOf, fetched))
+		out = append(out, fieldChange(n.name, n.old, replaced, srcOf, fetched))
 	}
 	if !slices.Equal(b.Args, h.Args) {
-		was, is := strings.Join(b.Args, " "), same.apply(strings.Join(h.Args, " "))
-		if was != is {
-			out = append(out, fieldChange("args", was, is, srcOf, fetched))
+		before, after := strings.Join(b.Args, " "), same.apply(strings.Join(h.Args, " "))
+		if before != after {
+			out = append(out, fieldChange("args", before, after, srcOf, fetched))
 		}
 	}
 	if len(out) == 0 {
@@ -58,39 +48,69 @@ func fieldChanges(b, h *Drv, same *placeholders, fetched map[string]*pair) []Fie
 	return out
 }
 
-// environment is a builder's environment. Structured attributes, which Nix keeps in
-// one variable as JSON, are taken apart.
-func environment(d *Drv) map[string]string {
-	env := make(map[string]string, len(d.Env))
-	for _, v := range d.Env {
-		env[v.Name] = v.Value
-	}
-	text, ok := env["__json"]
+// environment is a builder's environment, sorted by name. Structured attributes,
+// which Nix keeps in one variable as JSON, are taken apart.
+func environment(d *Drv) []EnvVar {
+	text, ok := d.Lookup("__json")
 	if !ok {
-		return env
+		return d.Env
 	}
 	var attrs map[string]any
 	if json.Unmarshal([]byte(text), &attrs) != nil {
-		return env
+		return d.Env
 	}
-	delete(env, "__json")
+	env := slices.DeleteFunc(slices.Clone(d.Env), func(v EnvVar) bool { return v.Name == "__json" })
 	for name, value := range attrs {
 		switch v := value.(type) {
 		case string:
-			env[name] = v
+			env = append(env, EnvVar{name, v})
 		case []any:
 			var words []string
 			for _, e := range v {
 				words = append(words, fmt.Sprint(e))
 			}
-			env[name] = strings.Join(words, " ")
+			env = append(env, EnvVar{name, strings.Join(words, " ")})
 		default:
 			if plain, err := json.Marshal(v); err == nil {
-				env[name] = string(plain)
+				env = append(env, EnvVar{name, string(plain)})
 			}
 		}
 	}
+	slices.SortStableFunc(env, func(a, b EnvVar) int { return strings.Compare(a.Name, b.Name) })
 	return env
+}
+
+func lookup(env []EnvVar, name string) string {
+	for _, v := range env {
+		if v.Name == name {
+			return v.Value
+		}
+	}
+	return ""
+}
+
+type twoValues struct{ name, old, now string }
+
+// differing merges two sorted environments and leaves what differs.
+func differing(old, now []EnvVar) []twoValues {
+	var out []twoValues
+	for i, j := 0, 0; i < len(old) || j < len(now); {
+		switch {
+		case j == len(now) || i < len(old) && old[i].Name < now[j].Name:
+			out = append(out, twoValues{old[i].Name, old[i].Value, ""})
+			i++
+		case i == len(old) || now[j].Name < old[i].Name:
+			out = append(out, twoValues{now[j].Name, "", now[j].Value})
+			j++
+		default:
+			if old[i].Value != now[j].Value {
+				out = append(out, twoValues{now[j].Name, old[i].Value, now[j].Value})
+			}
+			i++
+			j++
+		}
+	}
+	return out
 }
 
 // sources are the source files of two derivations: what was added, removed, and what
@@ -101,6 +121,9 @@ type sources struct {
 }
 
 func pairSources(b, h *Drv) *sources {
+	if slices.Equal(b.Sources, h.Sources) {
+		return &sources{}
+	}
 	s := &sources{map[string]bool{}, map[string]bool{}, map[string]string{}}
 	for _, p := range b.Sources {
 		s.removed[p] = true

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -77,6 +78,7 @@ func oneCommand(b *testing.B, g *testvm.Guest, s *testvm.Session, err error) {
 // one after another, cold in parallel, forked in parallel.
 func BenchmarkFresh(b *testing.B) {
 	m := linux(b, prologue+shellOn("ttyS0"))
+	m.Budget = nil // as many at a time as there are processors
 	const cases = 20
 	cold := func() {
 		g, err := m.Start(b.Context())
@@ -149,6 +151,7 @@ func pss(b *testing.B, pid int) float64 {
 func BenchmarkMemory(b *testing.B) {
 	m := linux(b, prologue+shellOn("ttyS0"))
 	m.Budget = wide()
+	debug.FreeOSMemory() // the initramfs was built in this process
 	hold := func(fresh func() (*testvm.Guest, *testvm.Session, error)) (sum, cpu, rss float64) {
 		const machines = 8
 		guests := make([]*testvm.Guest, machines)

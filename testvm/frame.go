@@ -178,7 +178,7 @@ func (s *Session) run(ctx context.Context, code string) (Result, error) {
 	sub := fmt.Sprintf("(unset _h _j _l;exec 9>&-;%s) <$_i >&9 2>&1;_s=$?", text)
 	marks := [2]string{`printf '%s\n' "$_j" >&9`, `printf '\n%s\n' "$_h" >&9`}
 	if s.tools.tee != "" {
-		s.line(fmt.Sprintf(`_P=%s;%s $_P.p;{ %s $_P <$_P.p & } 2>$_i;exec 9>$_P.p;_j=%s;_h=%s`, file, s.tools.fifo, s.tools.tee, first.quoted(), last.quoted()))
+		s.line(fmt.Sprintf(`_P=%s;[ -p $_P.p ]||%s $_P.p;{ %s $_P <$_P.p & } 2>$_i;exec 9>$_P.p;_j=%s;_h=%s`, file, s.tools.fifo, s.tools.tee, first.quoted(), last.quoted()))
 		s.line(marks[0] + ";" + sub + ";" + marks[1] + ";exec 9>&-")
 	} else {
 		s.line(fmt.Sprintf(`_P=%s;exec 9>$_P;_j=%s;_h=%s`, file, first.quoted(), last.quoted()))
@@ -203,7 +203,16 @@ func (s *Session) run(ctx context.Context, code string) (Result, error) {
 	if s.tools.rm != "" {
 		s.line(fmt.Sprintf("%s -f %s %s.p %s.c", s.tools.rm, file, file, file))
 	}
+	s.ready()
 	return r, nil
+}
+
+// ready makes the FIFO of the next command while nobody waits for it: starting
+// a program takes 20 ms in a fork, whose translated code is all gone.
+func (s *Session) ready() {
+	if s.tools.tee != "" {
+		s.line(fmt.Sprintf("%s %s.%d.p", s.tools.fifo, s.tools.base, s.seq+1))
+	}
 }
 
 // command is how to say the code in one line.

@@ -41,7 +41,8 @@ type Guest struct {
 	dog       watchdog
 	facts     facts
 	session   *Session
-	last      time.Duration // when a console last said something
+	viewer    func(console int, p []byte) // of a person who is attached
+	last      time.Duration               // when a console last said something
 	evidence  []Evidence
 	shot      []byte
 	notes     []string
@@ -337,12 +338,15 @@ func (g *Guest) match() {
 		g.mu.Lock()
 		g.dog.heard(c.at, len(c.data))
 		g.last = c.at
-		session := g.session
+		session, viewer := g.session, g.viewer
 		g.mu.Unlock()
 		if session != nil {
 			session.feed(c.console, c.data)
 		}
 		g.log.Console(name).Feed(c.at, c.data)
+		if viewer != nil {
+			viewer(c.console, c.data)
+		}
 		if g.Machine.Watch != nil {
 			g.Machine.Watch(name, c.data)
 		}

@@ -449,6 +449,7 @@ func (s *Session) settle(ctx context.Context) {
 	defer s.oneAt.Unlock()
 	// A guest that takes neither is none the worse; the self-test tells.
 	_ = s.upload(ctx, s.tools.base+".r", reseedProgram(), 0o700)
+	s.ready()
 	s.line("$(_f sync)")
 	_ = s.confirm(ctx)
 }

@@ -9,9 +9,11 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/asterinas/asterbot/checks"
 	"github.com/asterinas/asterbot/testvm"
+	"github.com/asterinas/asterbot/testvm/console"
 )
 
 // QEMU is a Lab of testvm machines. Close it when the job has run.
@@ -76,13 +78,7 @@ func (q *QEMU) Boot(ctx context.Context) (Machine, error) {
 // said is the end of what programs and the kernel said on the console that said
 // most: where a boot that failed explains itself.
 func (m *guest) said() []string {
-	var most []byte
-	for _, name := range testvm.Consoles {
-		if b := m.g.Console(name).Bytes(); len(b) > len(most) {
-			most = b
-		}
-	}
-	return tail(most)
+	return tail(m.g.Console(loudest(m.g)).Bytes())
 }
 
 // prepare boots the machine that the others are forked from.
@@ -168,6 +164,28 @@ func (m *guest) Run(ctx context.Context, c testvm.Command) (testvm.Result, error
 func (m *guest) Screenshot(ctx context.Context) ([]byte, error) { return m.g.Screenshot(ctx) }
 
 func (m *guest) Forked() bool { return m.forked }
+
+// Oops implements Machine. A machine that had one is not used again, so the
+// first is that of the case which ran last.
+func (m *guest) Oops() *console.Crash {
+	if c := m.g.Story().Decisive(); c != nil && c.Kind == console.KindOops {
+		return c
+	}
+	return nil
+}
+
+// BootTime is how long the boot took that led to the prompt, without the wait
+// for memory and processors before it.
+func (m *guest) BootTime() time.Duration {
+	stages := m.g.Story().Stages
+	if m.forked {
+		stages = m.lab.source.Boot.Stages
+	}
+	if len(stages) == 0 {
+		return 0
+	}
+	return stages[len(stages)-1].At
+}
 
 func (m *guest) End(ctx context.Context, powerOff bool) testvm.Ending {
 	m.once.Do(func() {

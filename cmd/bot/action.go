@@ -49,6 +49,7 @@ func stepCommands() []stepCommand {
 		{"check", (*step).check},
 		{"publish", (*step).publish},
 		{"comment", (*step).comment},
+		{"release", (*step).release},
 		{"doctor", func(s *step, ctx context.Context) error { return s.bot(ctx, s.foreign(), "doctor") }},
 	}
 }
@@ -200,8 +201,7 @@ func (s *step) subject(ctx context.Context) ([]string, error) {
 	if s.event.Untrusted && s.Getenv("ASTERBOT_TRUST") != "all" {
 		args = append(args, "--untrusted")
 	}
-	kernels, err := s.takeKernels()
-	return append(args, kernels...), err
+	return append(args, s.takeKernels()...), nil
 }
 
 // plan finds what the change affects, and leaves the jobs that settle it.
@@ -332,7 +332,36 @@ func (s *step) shard(ctx context.Context, stage string) error {
 		s.makeRoom(ctx, shards[n])
 	}
 	args = append([]string{stage, "--plan", s.path("plan"), "--shard", strconv.Itoa(n), "--out", s.path("results"), "--base-on-demand"}, args...)
-	return s.bot(ctx, s.foreign(), args...)
+	return s.early(ctx, s.bot(ctx, s.foreign(), args...))
+}
+
+// early shows what a shard found in its own summary, before the others are done.
+// Annotations are the report's, so that each stands there once.
+func (s *step) early(ctx context.Context, ran error) error {
+	f, err := os.Open(filepath.Join(s.path("results"), "results.json"))
+	if err != nil {
+		return ran // it says why there are none
+	}
+	results, err := report.DecodeResults(f)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return errors.Join(ran, err)
+	}
+	if err := s.keepRepros(ctx, results); err != nil {
+		s.note("failures are not kept for 'bot repro': " + report.Plain(err.Error())) // the verdicts hold all the same
+	} else if err := saveResults(s.path("results"), results); err != nil {
+		return err
+	}
+	part := &checks.Report{
+		Schema: checks.SchemaReport, Cases: results.Cases, Machines: results.Machines,
+		Counts: checks.Count(results.Cases), Conclusion: checks.Conclude(results.Cases),
+	}
+	if err := s.files.Summary(report.Markdown(part, report.MarkdownOptions{Limit: action.MaxSummary - 1024})); err != nil {
+		return err
+	}
+	if ran == nil {
+		return nil
+	}
+	return &exitError{code: exitCode(ran)}
 }
 
 // check runs everything in this one job.

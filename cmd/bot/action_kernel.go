@@ -34,6 +34,11 @@ type kernelJob struct {
 // own, or where nothing boots; only head's where base's would be the same.
 func (s *step) kernels(ctx context.Context, plan *checks.Plan, c *config.Config) ([]kernelJob, error) {
 	b := c.Kernel.Build
+	if b != nil && s.input("flavour") == "release" && c.Release.KernelCommand != "" {
+		flavour := *b
+		flavour.Command = c.Release.KernelCommand
+		b = &flavour
+	}
 	boots := false
 	for _, p := range plan.Cases {
 		boots = boots || p.Kind == checks.KindBoot || p.Kind == checks.KindInstall || p.Kind == checks.KindTest
@@ -51,7 +56,7 @@ func (s *step) kernels(ctx context.Context, plan *checks.Plan, c *config.Config)
 	}
 	var jobs []kernelJob
 	for _, side := range commits {
-		key, err := kernelKey(ctx, git.Repo{Dir: s.path("path")}, side.commit, c)
+		key, err := kernelKey(ctx, git.Repo{Dir: s.path("path")}, side.commit, c.Kernel.Inputs, b)
 		if err != nil {
 			return nil, err
 		}
@@ -73,10 +78,10 @@ func (s *step) kernels(ctx context.Context, plan *checks.Plan, c *config.Config)
 }
 
 // takeKernels turns the folder of images that jobs built into flags.
-func (s *step) takeKernels() ([]string, error) {
+func (s *step) takeKernels() []string {
 	dir := s.path("kernels")
 	if dir == "" {
-		return nil, nil
+		return nil
 	}
 	newest := func(side string) string {
 		var found string
@@ -94,7 +99,9 @@ func (s *step) takeKernels() ([]string, error) {
 	}
 	head := newest("head")
 	if head == "" {
-		return nil, couldNotLook(fmt.Errorf("take the kernel: no job left an image in %s", dir))
+		// Where the configuration has a kernel built by a command, its absence is
+		// an error of every stage: nothing is tested with another one.
+		return nil
 	}
 	args := []string{"--kernel", head}
 	if symbols := filepath.Join(filepath.Dir(head), "symbols"); isFile(symbols) {
@@ -103,19 +110,19 @@ func (s *step) takeKernels() ([]string, error) {
 	if base := newest("base"); base != "" {
 		args = append(args, "--base-kernel", base)
 	}
-	return args, nil
+	return args
 }
 
 // kernelKey is a hash of everything that configuration says a kernel is made of.
-func kernelKey(ctx context.Context, repo git.Repo, commit string, c *config.Config) (string, error) {
-	blobs, err := repo.Blobs(ctx, commit, c.Kernel.Inputs.Match)
+func kernelKey(ctx context.Context, repo git.Repo, commit string, inputs config.Globs, b *config.KernelBuild) (string, error) {
+	blobs, err := repo.Blobs(ctx, commit, inputs.Match)
 	if err != nil {
 		return "", err
 	}
 	h := sha256.New()
-	fmt.Fprintf(h, "%q %q %q %q\n", c.Kernel.Build.Command, c.Kernel.Build.Image, c.Kernel.Build.Symbols, c.Kernel.Build.Container)
-	for _, b := range blobs {
-		fmt.Fprintf(h, "%q %s\n", b.Path, b.Hash)
+	fmt.Fprintf(h, "%q %q %q %q\n", b.Command, b.Image, b.Symbols, b.Container)
+	for _, f := range blobs {
+		fmt.Fprintf(h, "%q %s\n", f.Path, f.Hash)
 	}
 	return "asterbot-kernel-" + hex.EncodeToString(h.Sum(nil))[:32], nil
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -16,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/asterinas/asterbot/distro/nix"
+	"github.com/asterinas/asterbot/distro/tinypkgs"
 	"github.com/asterinas/asterbot/internal/doctor"
 	"github.com/asterinas/asterbot/internal/kernel"
 	"github.com/asterinas/asterbot/testvm"
@@ -57,7 +59,7 @@ func doctorCommand(e *env) *cobra.Command {
 exists proves nothing: a small guest is run); whether Nix builds in a sandbox; memory and disk.
 
 With --install, first install what is missing through apt, as root or with sudo, unpack a Debian kernel into the cache (never onto
-the host) and import into the Nix store what the embedded package set builds from.
+the host), import into the Nix store what the embedded package set builds from, and build what every check needs of it.
 
 With --github OWNER/REPO, look at that repository instead: rulesets, approval policy, token defaults, configuration and workflows,
 read live with the administrator's token in GH_TOKEN or GITHUB_TOKEN, and what is unsafe there or will not work.
@@ -69,8 +71,8 @@ Exit status: 0 if a check can run here, 3 if not; with --github 1 if something i
 				return examineGitHub(c.Context(), e, repository, api, appID)
 			}
 			if install {
-				if err := doctor.Install(c.Context(), e.Stderr); err != nil {
-					return couldNotLook(err)
+				if err := installNeeds(c.Context(), e); err != nil {
+					return interrupted(c.Context(), err)
 				}
 			}
 			d := diagnose(c.Context(), e)
@@ -87,7 +89,7 @@ Exit status: 0 if a check can run here, 3 if not; with --github 1 if something i
 				return couldNotLook(err)
 			}
 			if !d.OK {
-				return couldNotLook(fmt.Errorf("%d problems; mend them with 'bot doctor --install', or as shown above", len(d.Problems)))
+				return couldNotLook(fmt.Errorf("a check cannot run here; 'bot doctor --install' mends what can be installed: %s", strings.Join(d.Problems, "; ")))
 			}
 			return nil
 		},
@@ -100,13 +102,28 @@ Exit status: 0 if a check can run here, 3 if not; with --github 1 if something i
 	return c
 }
 
+// installNeeds runs the set-up, then builds what every check on the embedded package set needs.
+func installNeeds(ctx context.Context, e *env) error {
+	cache := kernel.Cache(e.Getenv)
+	if err := doctor.Install(ctx, cache, e.Stderr); err != nil {
+		return err
+	}
+	dir, err := tinypkgs.Extract(cache)
+	if err != nil {
+		return err
+	}
+	// The log matters only if a build fails; the error has its end.
+	return tinypkgs.Prepare(ctx, cache, dir, io.Discard)
+}
+
 func diagnose(ctx context.Context, e *env) *diagnosis {
+	cache := kernel.Cache(e.Getenv)
 	d := &diagnosis{
 		Tools:      doctor.Examine(ctx),
 		Processors: runtime.NumCPU(),
 		MemoryMiB:  memoryMiB(),
-		Cache:      kernel.Cache(e.Getenv),
-		CacheReady: doctor.Ready(ctx) == nil,
+		Cache:      cache,
+		CacheReady: doctor.Ready(ctx, cache) == nil,
 		Problems:   []string{},
 	}
 	problem := func(format string, args ...any) { d.Problems = append(d.Problems, fmt.Sprintf(format, args...)) }
@@ -191,12 +208,6 @@ func (d *diagnosis) table(e *env) error {
 		ready = "not up to date"
 	}
 	fmt.Fprintf(w, "cache\t%s: %s\n", d.Cache, ready)
-	for _, p := range d.Problems {
-		fmt.Fprintf(w, "\nproblem\t%s", p)
-	}
-	if len(d.Problems) > 0 {
-		fmt.Fprintln(w)
-	}
 	return w.Flush()
 }
 

@@ -109,6 +109,7 @@ func (w *workspace) affected(ctx context.Context, all bool) (*checks.Plan, error
 		return nil, err
 	}
 	in.Diff, in.Notes = c.diff, append(in.Notes, c.notes...)
+	w.sets = map[pipeline.Side]*distro.Set{pipeline.Base: c.base, pipeline.Head: c.head}
 	if c.base != nil {
 		in.Base = c.base
 	}
@@ -522,7 +523,7 @@ func (c *comparison) locate(ctx context.Context, a *distro.Attribution, ev *dist
 			if s == pipeline.Base {
 				drv = r.Base
 			}
-			if drv == "" {
+			if drv == "" || placed(found[r], c.w.change.Files) {
 				continue
 			}
 			q := nix.Query{Ref: refOf[drv], Name: r.Name, Drv: drv}
@@ -567,6 +568,22 @@ func (c *comparison) locate(ctx context.Context, a *distro.Attribution, ev *dist
 		return out
 	}
 	return nil
+}
+
+// placed reports whether one of the places lies in a changed file: then the other side
+// need not be asked.
+func placed(found []nix.Found, files []string) bool {
+	for _, f := range found {
+		if slices.Contains(files, f.Attr.File) {
+			return true
+		}
+		for _, p := range f.Fields {
+			if slices.Contains(files, p.File) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // noEntryError says that a side has no Nix entry.

@@ -10,14 +10,18 @@
 package tinypkgs
 
 import (
+	"context"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/asterinas/asterbot/internal/proc"
 )
 
 //go:embed nix
@@ -100,4 +104,15 @@ func NixOptions(dir string) []string {
 		"--option", "substituters", "",
 		"--option", "build-users-group", "",
 	}
+}
+
+// Prepare builds, in the sandbox, what takes long and no overlay changes (the compiler, the kernel, what configure scripts found out), and keeps it
+// from garbage collection. It is quick where that is there already. Build logs go to stderr.
+func Prepare(ctx context.Context, cache, dir string, stderr io.Writer) error {
+	args := append(NixOptions(dir), "--attr", "prepared", "--out-link", filepath.Join(cache, "roots", "prepared"), dir)
+	cmd := &proc.Cmd{Path: "nix-build", Args: args, Stdout: io.Discard, Stderr: stderr}
+	if err := cmd.Run(ctx); err != nil {
+		return fmt.Errorf("tinypkgs: build what every check needs: %w", err)
+	}
+	return nil
 }

@@ -18,7 +18,8 @@ let
   named = name: # Listing must not evaluate a package: one that fails would take the others with it.
     if isSet (plain.${name} or null) then map (n: { name = "${name}.${n}"; value = pkgs.${name}.${n}; }) (own pkgs.${name})
     else [ { inherit name; value = pkgs.${name}; } ];
-  names = attrNames (builtins.foldl' (all: o: all // o pkgs pkgs) { } overlays);
+  # What an overlay changes, and what one has ever changed: known before the overlay came.
+  names = attrNames (builtins.foldl' (all: o: all // o pkgs pkgs) { podman = 0; runc = 0; systemd = 0; } overlays);
   # The kernel lies where a build leaves it, or is handed in.
   image = if isAttrs kernel && kernel ? image then kernel.image else repo + "/target/osdk/iso_root/boot/asterinas-osdk-bin";
   load = scopedImport { builtins = builtins // { path = a: if builtins.match ".*/target/.*" (toString a.path) != null then "${image}" else builtins.path a; }; };

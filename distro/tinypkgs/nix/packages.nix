@@ -63,4 +63,14 @@ in
   debianRoot = callPackage ./debian-root { };
   makeDebianSystem = callPackage ./debian-root/system.nix { };
   nixos = configuration: import ./nixos { pkgs = self; inherit configuration; };
+
+  # What takes long to build and no overlay changes: the set-up builds it, which also shows that builds work.
+  prepared = [
+    self.toolchain
+    self.linux
+    self.guest-init
+    self.disktools
+    self.hello.configureCache
+    self.sed.configureCache
+  ];
 }

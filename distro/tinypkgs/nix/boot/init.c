@@ -122,7 +122,10 @@ static void enter_root(const char *disk)
 		exit(1); /* the kernel panics, and whoever looks sees why */
 	}
 	mount_all("/root");
-	if (chdir("/root") || chroot(".") || chdir("/")) {
+	/* The disk becomes the root of the mount namespace, too: in a mere chroot Linux refuses user namespaces. */
+	if (!chdir("/root"))
+		mount(".", "/", 0, MS_MOVE, 0);
+	if (chroot(".") || chdir("/")) {
 		say("init: cannot enter the root disk %s: %s", disk, strerror(errno));
 		exit(1);
 	}

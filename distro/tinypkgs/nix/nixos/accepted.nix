@@ -24,7 +24,7 @@ in
     lib.genAttrs accepted (
       name:
       lib.mkOption {
-        type = lib.types.submodule { freeformType = lib.types.lazyAttrsOf lib.types.anything; };
+        type = lib.types.submodule { freeformType = lib.types.attrsOf lib.types.anything; };
         default = { };
         description = "NixOS's options below ${name}: accepted, without effect on this system.";
       }

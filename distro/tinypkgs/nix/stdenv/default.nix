@@ -1,4 +1,4 @@
-# stdenv.mkDerivation: a derivation built in phases by builder.sh.
+# stdenv.mkDerivation: a derivation built in phases by build/setup.
 {
   lib,
   system,
@@ -53,8 +53,9 @@ let
         {
           inherit system toolchain glibc;
           builder = "${toolchain}/bin/bash";
-          args = attrs.args or [ "-e" ./builder.sh ];
-          stdenv = "tinypkgs";
+          args = attrs.args or [ "-e" "${./build}/setup" ];
+          # Where nix-shell looks for what defines the phases.
+          stdenv = ./build;
           # The first second that FAT and zip can express.
           SOURCE_DATE_EPOCH = "315532800";
         }
