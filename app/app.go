@@ -103,6 +103,7 @@ type App struct {
 	pages     map[string]pageEntry
 	heads     map[string]openHeads // by repository
 	synced    time.Time
+	swept     bool
 	ready     bool
 }
 
@@ -370,6 +371,16 @@ func (a *App) resyncRepo(ctx context.Context, k Key) error {
 		a.q.add(Key{Install: k.Install, Owner: k.Owner, Repo: k.Repo, Pull: p.GetNumber()}, 0)
 	}
 	a.forgetPages(k, open)
+	// The event of a closed one may have been taken, and never acted on.
+	closed, _, err := c.PullRequests.List(ctx, k.Owner, k.Repo, &gh.PullRequestListOptions{State: "closed", Sort: "updated", Direction: "desc", ListOptions: gh.ListOptions{PerPage: 100}})
+	if err != nil {
+		return fmt.Errorf("list closed pull requests: %w", err)
+	}
+	for _, p := range closed {
+		if sha := p.GetHead().GetSHA(); a.gh.Now().Sub(p.GetClosedAt().Time) < 24*time.Hour && !a.isStale(k, sha) {
+			a.q.add(Key{Install: k.Install, Owner: k.Owner, Repo: k.Repo, Stale: sha}, 0)
+		}
+	}
 	refs, _, err := c.Git.ListMatchingRefs(ctx, k.Owner, k.Repo, &gh.ReferenceListOptions{Ref: "heads/gh-readonly-queue/"})
 	if err != nil {
 		return fmt.Errorf("list merge groups: %w", err)
@@ -378,6 +389,23 @@ func (a *App) resyncRepo(ctx context.Context, k Key) error {
 		a.q.add(Key{Install: k.Install, Owner: k.Owner, Repo: k.Repo, Group: r.GetObject().GetSHA()}, 0)
 	}
 	return nil
+}
+
+// isStale reports whether a commit that nobody offers any more was looked at.
+func (a *App) isStale(k Key, sha string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.stale[k.Owner+"/"+k.Repo+"@"+sha]
+}
+
+func (a *App) setStale(k Key, sha string, stale bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if stale {
+		a.stale[k.Owner+"/"+k.Repo+"@"+sha] = true
+	} else {
+		delete(a.stale, k.Owner+"/"+k.Repo+"@"+sha)
+	}
 }
 
 func openPulls(ctx context.Context, c *github.Client, k Key) ([]*gh.PullRequest, error) {

@@ -60,6 +60,7 @@ func (a *App) reconcilePull(ctx context.Context, k Key) error {
 		return nil
 	}
 	sha := pr.GetHead().GetSHA()
+	a.setStale(k, sha, false)
 	defer a.lock(k.Owner + "/" + k.Repo + "@" + sha)()
 	s := a.scene(k, sha)
 	s.policy = policy
@@ -79,10 +80,7 @@ func (a *App) reconcilePull(ctx context.Context, k Key) error {
 	}
 	for _, old := range older {
 		st := Key{Install: k.Install, Owner: k.Owner, Repo: k.Repo, Stale: old}
-		a.mu.Lock()
-		known := a.stale[k.Owner+"/"+k.Repo+"@"+old]
-		a.mu.Unlock()
-		if !known {
+		if !a.isStale(k, old) {
 			a.q.add(st, 0)
 		}
 	}
@@ -232,6 +230,17 @@ func (a *App) reconcileStale(ctx context.Context, k Key) error {
 		return err
 	}
 	defer a.lock(k.Owner + "/" + k.Repo + "@" + s.sha)()
+	if s.have, err = s.p.List(ctx, s.sha); err != nil {
+		return err
+	}
+	unfinished := false
+	for _, c := range s.have {
+		unfinished = unfinished || c.GetStatus() != "completed"
+	}
+	if !unfinished {
+		a.setStale(k, s.sha, true)
+		return nil
+	}
 	pulls, err := openPulls(ctx, s.c, k)
 	if err != nil {
 		return err
@@ -240,9 +249,6 @@ func (a *App) reconcileStale(ctx context.Context, k Key) error {
 		if p.GetHead().GetSHA() == s.sha {
 			return nil
 		}
-	}
-	if s.have, err = s.p.List(ctx, s.sha); err != nil {
-		return err
 	}
 	list, _, err := s.c.Actions.ListRepositoryWorkflowRuns(ctx, k.Owner, k.Repo, &gh.ListWorkflowRunsOptions{HeadSHA: s.sha, Event: "pull_request", ListOptions: gh.ListOptions{PerPage: 100}})
 	if err != nil {
@@ -256,9 +262,7 @@ func (a *App) reconcileStale(ctx context.Context, k Key) error {
 	if err := a.abandon(ctx, s, "Superseded", "A newer commit took this one's place."); err != nil {
 		return err
 	}
-	a.mu.Lock()
-	a.stale[k.Owner+"/"+k.Repo+"@"+k.Stale] = true
-	a.mu.Unlock()
+	a.setStale(k, s.sha, true)
 	return nil
 }
 

@@ -75,6 +75,7 @@ type soaked struct {
 	drafts  map[*githubtest.Pull]bool
 	outcome map[string]checks.Status // of "sed", by run and attempt
 	asked   map[*githubtest.Pull]int // commands
+	heads   map[string]bool
 	late    []*githubtest.Delivery
 	sent    int
 }
@@ -86,7 +87,7 @@ func soak(t *testing.T, c campaign) {
 	out, err := build.CombinedOutput()
 	require.NoError(t, err, "%s", out)
 
-	w := &soaked{t: t, rnd: rand.New(rand.NewPCG(c.seed, 7)), drafts: map[*githubtest.Pull]bool{}, outcome: map[string]checks.Status{}, asked: map[*githubtest.Pull]int{}}
+	w := &soaked{t: t, rnd: rand.New(rand.NewPCG(c.seed, 7)), drafts: map[*githubtest.Pull]bool{}, outcome: map[string]checks.Status{}, asked: map[*githubtest.Pull]int{}, heads: map[string]bool{}}
 	w.gh = githubtest.New(t, githubtest.Options{Permissions: github.Permissions, Secret: secret})
 	w.repo = w.gh.AddRepo("asterinas", "asterinas")
 	files := map[string]string{}
@@ -245,6 +246,7 @@ func (w *soaked) step(c campaign) {
 	run := w.newest(p.Head())
 	switch w.rnd.IntN(14) {
 	case 0:
+		w.heads[p.Head()] = true
 		w.deliver(p.Push(nil))
 	case 1:
 		if w.open(p) {
@@ -301,6 +303,17 @@ func (w *soaked) newest(sha string) *githubtest.Run {
 // wrong lists what is not as it should be, from GitHub's state alone.
 func (w *soaked) wrong() (out []string) {
 	complain := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
+	current := map[string]bool{}
+	for _, p := range w.pulls {
+		current[p.Head()] = true
+	}
+	for sha := range w.heads {
+		for _, c := range w.repo.CheckRuns(sha) {
+			if !current[sha] && c.Status != "completed" {
+				complain("%.8s was replaced, and %s is %s", sha, c.Name, c.Status)
+			}
+		}
+	}
 	for _, p := range w.pulls {
 		head := p.Head()
 		seen := map[string]int{}
