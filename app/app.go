@@ -101,8 +101,16 @@ type App struct {
 	stale     map[string]bool
 	refreshed map[string]time.Time
 	pages     map[string]pageEntry
+	heads     map[string]openHeads // by repository
 	synced    time.Time
 	ready     bool
+}
+
+// openHeads are the open pull requests of a repository as a list had them. They
+// hold until an event tells of a pull request, and for a minute at most.
+type openHeads struct {
+	pulls []*gh.PullRequest
+	at    time.Time
 }
 
 type memoPolicy struct {
@@ -158,7 +166,7 @@ func New(opt Options) (*App, error) {
 	sum := sha256.Sum256([]byte("asterbot rebuild token\x00" + opt.Secrets[0]))
 	a := &App{
 		opt: opt, gh: opt.GitHub, log: opt.Log, m: opt.Metrics, q: newQueue(), tokens: sum[:], policies: map[string]memoPolicy{}, outcomes: map[int64]string{},
-		reports: map[string]*evidence{}, seen: map[string]time.Time{}, stale: map[string]bool{}, refreshed: map[string]time.Time{}, pages: map[string]pageEntry{},
+		reports: map[string]*evidence{}, seen: map[string]time.Time{}, stale: map[string]bool{}, refreshed: map[string]time.Time{}, pages: map[string]pageEntry{}, heads: map[string]openHeads{},
 	}
 	a.m.watch(a)
 	return a, nil
@@ -353,6 +361,9 @@ func (a *App) resyncRepo(ctx context.Context, k Key) error {
 	if err == nil && !policy.Publish && !policy.Answer {
 		return nil
 	}
+	a.mu.Lock()
+	a.heads[k.Owner+"/"+k.Repo] = openHeads{pulls, time.Now()}
+	a.mu.Unlock()
 	open := map[int]bool{}
 	for _, p := range pulls {
 		open[p.GetNumber()] = true
@@ -441,10 +452,10 @@ func (a *App) lock(name string) func() {
 	return l.Unlock
 }
 
-// rebuildToken names the rebuild that a comment asked for.
-func (a *App) rebuildToken(k Key, comment int64) string {
+// rebuildToken names the rebuild that a comment asked for, of one commit.
+func (a *App) rebuildToken(s *scene, comment int64) string {
 	m := hmac.New(sha256.New, a.tokens)
-	m.Write([]byte(k.Owner + "/" + k.Repo + "#" + strconv.Itoa(k.Pull) + "/" + strconv.FormatInt(comment, 10)))
+	m.Write([]byte(s.key.Owner + "/" + s.key.Repo + "@" + s.sha + "/" + strconv.FormatInt(comment, 10)))
 	return hex.EncodeToString(m.Sum(nil))[:24]
 }
 

@@ -216,6 +216,13 @@ func TestBaseChanges(t *testing.T) {
 	id, _ := checkrun.ParseID(w.verdict(p).ExternalID)
 	assert.Equal(t, []string{"1@release"}, id.Pulls)
 	assert.NotEqual(t, "success", w.verdict(p).Conclusion, "green does not survive a change of base")
+	w.stop()
+	w.start()
+	w.settle()
+	assert.Equal(t, "Waiting for a run against release", w.verdict(p).Title)
+	run2, _ := p.RunFor(workflow)
+	w.finish(run2, good())
+	assert.Equal(t, "success", w.verdict(p).Conclusion)
 }
 
 func TestOneHeadAgainstTwoBases(t *testing.T) {

@@ -1,8 +1,11 @@
 package app
 
 import (
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -23,11 +26,37 @@ type Metrics struct {
 	redelivers prometheus.Counter
 	calls      *prometheus.CounterVec
 	budget     *prometheus.GaugeVec
+
+	mu   sync.Mutex
+	left map[int64]int
+}
+
+// budget is what is left of an installation's rate budget.
+type budget struct {
+	Installation int64
+	Remaining    int
+}
+
+// budgets are those of all installations, without their ids where they are not
+// for everybody.
+func (m *Metrics) budgets(ids bool) []budget {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var out []budget
+	for _, id := range slices.Sorted(maps.Keys(m.left)) {
+		b := budget{id, m.left[id]}
+		if !ids {
+			b.Installation = 0
+		}
+		out = append(out, b)
+	}
+	return out
 }
 
 // NewMetrics makes metrics of their own registry.
 func NewMetrics() *Metrics {
 	m := &Metrics{
+		left:       map[int64]int{},
 		registry:   prometheus.NewRegistry(),
 		deliveries: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "asterbot_deliveries_total", Help: "Webhook deliveries by event and answer."}, []string{"event", "status"}),
 		answered:   prometheus.NewHistogram(prometheus.HistogramOpts{Name: "asterbot_delivery_seconds", Help: "Time to answer a delivery.", Buckets: prometheus.ExponentialBuckets(0.0001, 3, 12)}),
@@ -51,6 +80,9 @@ func (m *Metrics) Observe(c github.Call) {
 	m.calls.WithLabelValues(c.Method, result).Inc()
 	if c.Limit > 0 && c.Installation != 0 {
 		m.budget.WithLabelValues(strconv.FormatInt(c.Installation, 10)).Set(float64(c.Remaining))
+		m.mu.Lock()
+		m.left[c.Installation] = c.Remaining
+		m.mu.Unlock()
 	}
 }
 

@@ -106,19 +106,30 @@ func (a *App) siblings(ctx context.Context, s *scene, pr *gh.PullRequest) ([]*gh
 	if head.GetRepo() == nil || head.GetRepo().GetOwner().GetLogin() == "" {
 		return out, nil // the fork was deleted; refs/pull/N/head has the commits
 	}
+	a.mu.Lock()
+	known, ok := a.heads[s.key.Owner+"/"+s.key.Repo]
+	a.mu.Unlock()
+	list := known.pulls
+	if ok && time.Since(known.at) < time.Minute {
+		return sameHead(s, pr, out, list), nil
+	}
 	list, _, err := s.c.PullRequests.List(ctx, s.key.Owner, s.key.Repo, &gh.PullRequestListOptions{
 		State: "open", Head: head.GetRepo().GetOwner().GetLogin() + ":" + head.GetRef(), ListOptions: gh.ListOptions{PerPage: 100},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list pull requests with the same head: %w", err)
 	}
+	return sameHead(s, pr, out, list), nil
+}
+
+func sameHead(s *scene, pr *gh.PullRequest, out, list []*gh.PullRequest) []*gh.PullRequest {
 	for _, p := range list {
 		if p.GetNumber() != pr.GetNumber() && p.GetHead().GetSHA() == s.sha {
 			out = append(out, p)
 		}
 	}
 	slices.SortFunc(out, func(a, b *gh.PullRequest) int { return a.GetNumber() - b.GetNumber() })
-	return out, nil
+	return out
 }
 
 func (a *App) ours(run *gh.WorkflowRun) bool {
@@ -345,6 +356,10 @@ func decide(s *scene, workflow string, patience time.Duration, now time.Time) ph
 				summary: fmt.Sprintf("Pull request #%d conflicts with its base, so there is no merge to look at. Rebase it, or merge the base into it.", p.GetNumber())}
 		}
 	}
+	if base, ok := otherBase(s); ok {
+		return phase{state: "base", status: "queued", title: "Waiting for a run against " + report.Plain(base),
+			summary: "The base was changed, and what is known is about the old one. The workflow has to run for `pull_request` events of the type `edited`; or close and reopen the pull request."}
+	}
 	draft := slices.ContainsFunc(s.pulls, func(p *gh.PullRequest) bool { return p.GetDraft() })
 	expected := max(1, len(s.pulls))
 	var details string
@@ -386,12 +401,35 @@ func decide(s *scene, workflow string, patience time.Duration, now time.Time) ph
 		return ph
 	case done < len(s.runs):
 		return phase{status: "in_progress", title: "Running", live: true, details: details}
-	case len(s.runs) > 0 && s.runs[0].GetConclusion() == "cancelled" && len(s.rebuilds) == 0:
+	case len(s.runs) > 0 && s.runs[0].GetConclusion() == "cancelled":
 		return phase{status: "completed", conclusion: "cancelled", details: details, title: "The run was cancelled", summary: fmt.Sprintf("The [workflow run](%s) was cancelled. `/rebuild all` starts it again.", details)}
 	case done < expected && len(s.runs) > 0:
 		return phase{status: "in_progress", details: details, title: fmt.Sprintf("%d of %d bases done", done, expected), summary: "This commit is open against more than one base; the workflow has not run for each of them yet.", after: patience}
 	}
 	return phase{status: "completed", results: true, details: details}
+}
+
+// otherBase reports whether the newest run was made for a base that a pull
+// request has no more. A run does not say which base it is of; the check runs
+// that show it do.
+func otherBase(s *scene) (base string, changed bool) {
+	if len(s.runs) == 0 || s.have[checkrun.Verdict] == nil {
+		return "", false
+	}
+	old, ok := checkrun.ParseID(s.have[checkrun.Verdict].GetExternalID())
+	if !ok || old.Run != s.runs[0].GetID() {
+		return "", false
+	}
+	now, _ := checkrun.ParseID(s.id("").String()) // with names as an ID writes them
+	for i, p := range now.Pulls {
+		number, _, _ := strings.Cut(p, "@")
+		for _, o := range old.Pulls {
+			if n, _, _ := strings.Cut(o, "@"); n == number && (o != p || old.State == "base") {
+				return strings.TrimPrefix(now.Pulls[i], number+"@"), true
+			}
+		}
+	}
+	return "", false
 }
 
 // show publishes what the scene calls for.

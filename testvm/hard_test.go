@@ -122,8 +122,8 @@ func TestAFloodIsKeptWithinBoundsAndSeenWhole(t *testing.T) {
 		}
 	}
 	g, s := session(t, m)
-	const size = 24 << 20
-	r, err := s.Run(t.Context(), testvm.Command{Run: "head -c 25165824 /dev/zero | tr '\\0' x", Timeout: time.Minute})
+	const size = 12 << 20
+	r, err := s.Run(t.Context(), testvm.Command{Run: "head -c 12582912 /dev/zero | tr '\\0' x", Timeout: time.Minute})
 	require.NoError(t, err)
 	assert.Equal(t, size, len(r.Output)+int(r.Dropped))
 	e := g.Stop(t.Context())

@@ -332,12 +332,12 @@ func (s *step) shard(ctx context.Context, stage string) error {
 		s.makeRoom(ctx, shards[n])
 	}
 	args = append([]string{stage, "--plan", s.path("plan"), "--shard", strconv.Itoa(n), "--out", s.path("results"), "--base-on-demand"}, args...)
-	return s.early(s.bot(ctx, s.foreign(), args...))
+	return s.early(ctx, s.bot(ctx, s.foreign(), args...))
 }
 
 // early shows what a shard found in its own summary, before the others are done.
 // Annotations are the report's, so that each stands there once.
-func (s *step) early(ran error) error {
+func (s *step) early(ctx context.Context, ran error) error {
 	f, err := os.Open(filepath.Join(s.path("results"), "results.json"))
 	if err != nil {
 		return ran // it says why there are none
@@ -345,6 +345,11 @@ func (s *step) early(ran error) error {
 	results, err := report.DecodeResults(f)
 	if err = errors.Join(err, f.Close()); err != nil {
 		return errors.Join(ran, err)
+	}
+	if err := s.keepRepros(ctx, results); err != nil {
+		s.note("failures are not kept for 'bot repro': " + report.Plain(err.Error())) // the verdicts hold all the same
+	} else if err := saveResults(s.path("results"), results); err != nil {
+		return err
 	}
 	part := &checks.Report{
 		Schema: checks.SchemaReport, Cases: results.Cases, Machines: results.Machines,

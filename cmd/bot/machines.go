@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -71,23 +72,42 @@ func (m *machines) Profile(job pipeline.Job) string {
 	if err != nil {
 		return "unknown " + err.Error()
 	}
-	machine, err := m.machine(job)
-	if err != nil {
-		return "unknown " + err.Error()
+	// Before a system is built nobody can read which profile it names; that is part
+	// of its output's hash.
+	names := []string{m.profileName(job)}
+	if names[0] == "" {
+		names = []string{testvm.Linux.Name, testvm.Asterinas.Name}
 	}
-	text, err := json.Marshal(machine.Profile)
+	var profiles []testvm.Profile
+	for _, name := range names {
+		p, err := machineProfile(m.w.config, name)
+		if err != nil {
+			return "unknown " + err.Error()
+		}
+		profiles = append(profiles, p)
+	}
+	text, err := json.Marshal(profiles)
 	if err != nil {
 		return "unknown " + err.Error()
 	}
 	return strings.Join([]string{version, string(accel.Accelerator), m.tools(), string(text)}, "\n")
 }
 
+// profileName is the profile of a job, as far as it does not depend on what its system
+// says of itself.
+func (m *machines) profileName(job pipeline.Job) string {
+	switch {
+	case job.Suite.Profile != "":
+		return job.Suite.Profile
+	case job.Side == pipeline.Control:
+		return m.w.config.Control.Profile
+	}
+	return m.w.profileName()
+}
+
 // machine is what a suite's system boots in.
 func (m *machines) machine(job pipeline.Job) (testvm.Machine, error) {
-	name := job.Suite.Profile
-	if name == "" && job.Side == pipeline.Control {
-		name = m.w.config.Control.Profile
-	}
+	name := m.profileName(job)
 	if name == "" {
 		name = m.w.systemProfile(job.Output)
 	}
@@ -105,6 +125,7 @@ func (m *machines) machine(job pipeline.Job) (testvm.Machine, error) {
 		}
 	}
 	machine.Memory = job.Suite.Memory
+	machine.Tables = panicTables(m.w.config, name)
 	machine.NoScreen = !graphical(job.Suite)
 	if job.Suite.Network == "restrict" {
 		machine.Network = testvm.RestrictedNetwork
@@ -164,7 +185,7 @@ func (m *machines) install(ctx context.Context, job pipeline.Job, installed test
 	installer := testvm.Machine{Profile: linux, Memory: job.Suite.Memory, Accel: installed.Accel, NoScreen: true}
 	dir, prefix := m.logs(job)
 	outcomes, ran, err := suite.Install{
-		Job: m.job(job, dir, prefix, installed.Profile.Name), ISO: iso, Installer: installer, Installed: installed, Scratch: m.w.scratch,
+		Job: m.job(job, dir, prefix, installed.Profile.Name), ISO: iso, Installer: installer, Installed: installed,
 	}.Run(ctx, done)
 	for i := range ran {
 		ran[i].Side = string(job.Side)
@@ -281,6 +302,29 @@ func machineProfile(c *config.Config, name string) (testvm.Profile, error) {
 		}
 	}
 	return p, nil
+}
+
+// panicTables are the texts of a profile's consoles with the configuration's own
+// patterns of a panic; nil where it adds none.
+func panicTables(c *config.Config, name string) *console.Tables {
+	builtin, overrides := c.Profile(name)
+	tables := console.Linux()
+	if builtin == testvm.Asterinas.Name {
+		tables = console.Asterinas()
+	}
+	var added []console.CrashPattern
+	for _, o := range overrides {
+		for _, text := range o.Panic {
+			if re, err := regexp.Compile(text); err == nil { // the configuration was validated
+				added = append(added, console.CrashPattern{Kind: console.KindPanic, Regexp: re})
+			}
+		}
+	}
+	if added == nil {
+		return nil
+	}
+	tables.Crashes = slices.Concat(added, tables.Crashes)
+	return &tables
 }
 
 func firstOf(codes []int) int {

@@ -42,6 +42,12 @@ func commands() []func(*env) *cobra.Command {
 		lintCommand,
 		actionCommand,
 		releaseCommand,
+		initCommand,
+		reproCommand,
+		docsCommand,
+		serveCommand,
+		setupCommand,
+		replayCommand,
 	}
 }
 

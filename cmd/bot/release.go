@@ -42,7 +42,7 @@ func releaseCommand(e *env) *cobra.Command {
 		Use:   "release",
 		Short: "Judge a release, and publish what passes",
 	}
-	c.AddCommand(releaseCheckCommand(e), releaseImagesCommand(e), releasePublishCommand(e))
+	c.AddCommand(releaseCheckCommand(e), releaseImagesCommand(e), releasePublishCommand(e), releaseUploadCommand(e))
 	return c
 }
 

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -16,6 +17,8 @@ import (
 	"github.com/asterinas/asterbot/internal/pipeline"
 	"github.com/asterinas/asterbot/release"
 )
+
+var storeHash = regexp.MustCompile(`^[0-9a-df-np-sv-z]{32}-`)
 
 func releaseImagesCommand(e *env) *cobra.Command {
 	var s subject
@@ -81,7 +84,8 @@ func (w *workspace) releaseImage(ctx context.Context, e *env, a distro.Attr, out
 	if err != nil {
 		return err
 	}
-	to := filepath.Join(out, a.Name, filepath.Base(file))
+	// A store path's hash is nothing to put into a file name that people download.
+	to := filepath.Join(out, a.Name, storeHash.ReplaceAllString(filepath.Base(file), ""))
 	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
 		return couldNotLook(err)
 	}

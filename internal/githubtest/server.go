@@ -137,6 +137,7 @@ func Start(opt Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load GitHub's description: %w", err)
 	}
+	nullHeads(doc)
 	s := &Server{
 		opt: opt, nextID: 5000, ops: map[string]operation{}, installs: map[int64]*Installation{}, tokens: map[string]*token{},
 		writes: map[string][]time.Time{}, manifests: map[string]map[string]any{}, signed: map[string][]byte{}, key: appKey(),
@@ -150,6 +151,31 @@ func Start(opt Options) (*Server, error) {
 	s.http = httptest.NewServer(s)
 	s.URL = s.http.URL
 	return s, nil
+}
+
+// nullHeads mends the description: the head repository of a pull request, and of
+// its runs, is null once its fork was deleted, which the description does not say.
+func nullHeads(doc *openapi3.T) {
+	for _, name := range []string{"pull-request", "pull-request-simple"} {
+		ref := doc.Components.Schemas[name]
+		if ref == nil {
+			continue
+		}
+		head := ref.Value.Properties["head"]
+		if head == nil || head.Value.Properties["repo"] == nil {
+			continue
+		}
+		for _, field := range []string{"repo", "user"} {
+			f := *head.Value.Properties[field].Value
+			f.Nullable = true
+			head.Value.Properties[field] = &openapi3.SchemaRef{Value: &f}
+		}
+	}
+	if run := doc.Components.Schemas["workflow-run"]; run != nil {
+		f := *run.Value.Properties["head_repository"].Value
+		f.Nullable = true
+		run.Value.Properties["head_repository"] = &openapi3.SchemaRef{Value: &f}
+	}
 }
 
 // Close stops the server.
@@ -337,7 +363,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request) {
 	}
 	probe.Body = io.NopCloser(bytes.NewReader(body))
 	if err := openapi3filter.ValidateRequest(r.Context(), input); err != nil {
-		s.violate("request %s %s (%s): %v", r.Method, r.URL.Path, op.id, err)
+		s.violate("request %s %s (%s): %s", r.Method, r.URL.Path, op.id, short(err))
 		reply(w, http.StatusUnprocessableEntity, message("%s", short(err)))
 		return
 	}
@@ -374,7 +400,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request) {
 					panic(err)
 				}
 				if err := mt.Schema.Value.VisitJSON(re, openapi3.MultiErrors(), openapi3.EnableFormatValidation()); err != nil {
-					s.violations = append(s.violations, fmt.Sprintf("response of %s (%d): %v", op.id, status, err))
+					s.violations = append(s.violations, fmt.Sprintf("response of %s (%d): %s", op.id, status, short(err)))
 				}
 			}
 		} else if route.Operation.Responses.Status(status) == nil && status < 400 {

@@ -1,0 +1,172 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/asterinas/asterbot/checks"
+	"github.com/asterinas/asterbot/checks/report"
+	"github.com/asterinas/asterbot/internal/proc"
+)
+
+// reproBudget bounds what a shard keeps of its failures, in bytes: artifacts are
+// paid for, and a kernel developer's line is no runner's.
+const reproBudget = 1 << 30
+
+// reproManifest is repro.json of the artifact that 'bot repro' fetches: systems
+// by the hash of what they consist of, and the cases that failed in them.
+type reproManifest struct {
+	Schema  string                 `json:"schema"` // asterbot/repro/1
+	Systems map[string]reproSystem `json:"systems"`
+	Cases   []reproCase            `json:"cases"`
+}
+
+type reproSystem struct {
+	Profile string `json:"profile"`
+	Params  string `json:"params"`
+	// Files are the system's, by role (kernel, initrd, disk, symbols) and their
+	// SHA-256, before compression. Each is FILES/SHA256.zst.
+	Files map[string]string `json:"files"`
+}
+
+type reproCase struct {
+	Case   checks.Case `json:"case"`
+	System string      `json:"system"`
+	// Spec is the list of the one case, as bot vm takes it; empty for a boot.
+	Spec json.RawMessage `json:"spec,omitempty"`
+}
+
+const reproSchema = "asterbot/repro/1"
+
+var (
+	vmKernel = regexp.MustCompile(`^bot vm --profile ([a-z0-9-]+) --kernel (/nix/store/[0-9a-z]{32}-[A-Za-z0-9+._?=-]+)/kernel( |$)`)
+	vmCases  = regexp.MustCompile(` --cases ('[^']*'|\S+)`)
+)
+
+// keepRepros keeps what the failures of a shard need to be run again elsewhere,
+// and shows the command that does it beside each. A failure that does not fit into
+// the budget keeps its other commands.
+func (s *step) keepRepros(ctx context.Context, results *checks.Results) error {
+	dir := s.path("results") + "-repro"
+	m := reproManifest{Schema: reproSchema, Systems: map[string]reproSystem{}}
+	used := int64(0)
+	for i := range results.Cases {
+		r := &results.Cases[i]
+		if !r.Blocks() {
+			continue
+		}
+		for _, cmd := range r.Repro {
+			match := vmKernel.FindStringSubmatch(cmd)
+			if match == nil {
+				continue
+			}
+			id, n, err := keepSystem(ctx, dir, match[2], match[1], &m, reproBudget-used)
+			if err != nil {
+				return err
+			}
+			if used += n; id == "" {
+				s.note(fmt.Sprintf("%s is not kept for 'bot repro': the budget of %d MiB is spent", report.Plain(r.Subject), reproBudget>>20))
+				continue
+			}
+			c := reproCase{Case: r.Case, System: id}
+			if file := vmCases.FindStringSubmatch(cmd); file != nil {
+				if c.Spec, err = os.ReadFile(strings.Trim(file[1], "'")); err != nil {
+					return fmt.Errorf("keep case %s: %w", r.Name, err)
+				}
+			}
+			m.Cases = append(m.Cases, c)
+			if run := s.Getenv("GITHUB_RUN_ID"); run != "" {
+				r.Repro = append(r.Repro, fmt.Sprintf("bot repro --repository %s %s %s", shellWord(s.Getenv("GITHUB_REPOSITORY")), run, shellWord(caseID(r.Case))))
+			}
+			break
+		}
+	}
+	if len(m.Cases) == 0 {
+		return nil
+	}
+	text, err := json.MarshalIndent(m, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, "repro.json"), text, 0o644)
+}
+
+func caseID(c checks.Case) string {
+	return strings.Join([]string{string(c.Kind), c.Subject, c.Name}, "/")
+}
+
+// keepSystem keeps the files of a bootable system. id is empty where they would
+// not fit into left bytes.
+func keepSystem(ctx context.Context, dir, system, profile string, m *reproManifest, left int64) (id string, used int64, err error) {
+	files := map[string]string{}
+	ids := sha256.New()
+	for _, f := range []struct{ role, name string }{{"kernel", "kernel"}, {"initrd", "initrd"}, {"disk", "disk.img"}} {
+		p := filepath.Join(system, f.name)
+		if !exists(p) {
+			continue
+		}
+		sum, err := fileSum(p)
+		if err != nil {
+			return "", 0, err
+		}
+		files[f.role] = sum
+		fmt.Fprintf(ids, "%s %s\n", f.role, sum)
+	}
+	params, err := os.ReadFile(filepath.Join(system, "kernel-params"))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return "", 0, err
+	}
+	s := reproSystem{Profile: profile, Params: strings.TrimSpace(string(params)), Files: files}
+	fmt.Fprintf(ids, "%s\n%s\n", s.Profile, s.Params)
+	id = hex.EncodeToString(ids.Sum(nil))
+	if _, ok := m.Systems[id]; ok {
+		return id, 0, nil
+	}
+	store := filepath.Join(dir, "files")
+	if err := os.MkdirAll(store, 0o755); err != nil {
+		return "", 0, err
+	}
+	for _, f := range []struct{ role, name string }{{"kernel", "kernel"}, {"initrd", "initrd"}, {"disk", "disk.img"}} {
+		sum, ok := files[f.role]
+		to := filepath.Join(store, sum+".zst")
+		if !ok || exists(to) {
+			continue
+		}
+		// Level 3: an artifact is compressed once, and fetched seldom.
+		cmd := &proc.Cmd{Path: "zstd", Args: []string{"-q", "-3", "-T0", "--no-progress", "-f", "-o", to, filepath.Join(system, f.name)}}
+		if err := cmd.Run(ctx); err != nil {
+			return "", used, fmt.Errorf("keep %s of a system: %w", f.role, err)
+		}
+		info, err := os.Stat(to)
+		if err != nil {
+			return "", used, err
+		}
+		if used += info.Size(); used > left {
+			return "", used - info.Size(), os.Remove(to)
+		}
+	}
+	m.Systems[id] = s
+	return id, used, nil
+}
+
+func fileSum(name string) (string, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
