@@ -7,7 +7,7 @@ SETUP := internal/doctor/setup.sh
 RACE = ./app/... ./internal/... ./testvm/... ./checks/suite/... ./distro/nix/...
 FUZZTIME ?= 30s
 
-.PHONY: build demo test lint bench soak fuzz setup setup-test
+.PHONY: build demo test test-wide test-upstream lint bench soak fuzz setup setup-test
 
 build: setup
 	$(GO) build -trimpath -o bin/bot ./cmd/bot
@@ -21,6 +21,11 @@ test: setup-test lint
 	@mkdir -p bin
 	GO="$(GO)" RACE="$(RACE)" .ci/test
 
+# AsterNixOS's suites on a Debian root: real interpreters, compilers, databases and servers, on Linux or on ASTERBOT_KERNEL=IMAGE.
+test-wide: setup-test
+	distro/tinypkgs/nix/debian-root/fetch
+	$(GO) test -tags wide -run '^TestWide$$' -count 1 -timeout 1h -v ./distro/asternixos
+
 lint: setup-test
 	@unformatted=$$(git ls-files '*.go' | xargs gofmt -l); if [ -n "$$unformatted" ]; then echo "gofmt these: $$unformatted"; exit 1; fi
 	$(GO) vet ./...
@@ -30,6 +35,12 @@ lint: setup-test
 # The figures of docs/performance.md.
 bench: setup
 	$(GO) test -run '^$$' -bench . -benchmem -timeout 2h ./...
+
+# Real commits of asterinas/asterinas, planned from outside with examples/asterinas. UPSTREAM is a clone of it, CORPUS a folder
+# with checkouts of ekala-project/corepkgs and ekala-project/nix-lib; ASTERBOT_COREPKGS and ASTERBOT_NIX_LIB name the same for the
+# module system and the overlays, which are held against nixpkgs' own library; see docs/performance.md.
+test-upstream: setup
+	$(GO) test -tags upstream -run 'Upstream|Corepkgs' -count 1 -timeout 1h -v ./cmd/bot ./distro/tinypkgs/nix/lib ./distro/asternixos
 
 # Long campaigns: docs/reliability.md.
 soak: setup

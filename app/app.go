@@ -101,8 +101,17 @@ type App struct {
 	stale     map[string]bool
 	refreshed map[string]time.Time
 	pages     map[string]pageEntry
+	heads     map[string]openHeads // by repository
 	synced    time.Time
+	swept     bool
 	ready     bool
+}
+
+// openHeads are the open pull requests of a repository as a list had them. They
+// hold until an event tells of a pull request, and for a minute at most.
+type openHeads struct {
+	pulls []*gh.PullRequest
+	at    time.Time
 }
 
 type memoPolicy struct {
@@ -158,7 +167,7 @@ func New(opt Options) (*App, error) {
 	sum := sha256.Sum256([]byte("asterbot rebuild token\x00" + opt.Secrets[0]))
 	a := &App{
 		opt: opt, gh: opt.GitHub, log: opt.Log, m: opt.Metrics, q: newQueue(), tokens: sum[:], policies: map[string]memoPolicy{}, outcomes: map[int64]string{},
-		reports: map[string]*evidence{}, seen: map[string]time.Time{}, stale: map[string]bool{}, refreshed: map[string]time.Time{}, pages: map[string]pageEntry{},
+		reports: map[string]*evidence{}, seen: map[string]time.Time{}, stale: map[string]bool{}, refreshed: map[string]time.Time{}, pages: map[string]pageEntry{}, heads: map[string]openHeads{},
 	}
 	a.m.watch(a)
 	return a, nil
@@ -353,12 +362,25 @@ func (a *App) resyncRepo(ctx context.Context, k Key) error {
 	if err == nil && !policy.Publish && !policy.Answer {
 		return nil
 	}
+	a.mu.Lock()
+	a.heads[k.Owner+"/"+k.Repo] = openHeads{pulls, time.Now()}
+	a.mu.Unlock()
 	open := map[int]bool{}
 	for _, p := range pulls {
 		open[p.GetNumber()] = true
 		a.q.add(Key{Install: k.Install, Owner: k.Owner, Repo: k.Repo, Pull: p.GetNumber()}, 0)
 	}
 	a.forgetPages(k, open)
+	// The event of a closed one may have been taken, and never acted on.
+	closed, _, err := c.PullRequests.List(ctx, k.Owner, k.Repo, &gh.PullRequestListOptions{State: "closed", Sort: "updated", Direction: "desc", ListOptions: gh.ListOptions{PerPage: 100}})
+	if err != nil {
+		return fmt.Errorf("list closed pull requests: %w", err)
+	}
+	for _, p := range closed {
+		if sha := p.GetHead().GetSHA(); a.gh.Now().Sub(p.GetClosedAt().Time) < 24*time.Hour && !a.isStale(k, sha) {
+			a.q.add(Key{Install: k.Install, Owner: k.Owner, Repo: k.Repo, Stale: sha}, 0)
+		}
+	}
 	refs, _, err := c.Git.ListMatchingRefs(ctx, k.Owner, k.Repo, &gh.ReferenceListOptions{Ref: "heads/gh-readonly-queue/"})
 	if err != nil {
 		return fmt.Errorf("list merge groups: %w", err)
@@ -367,6 +389,23 @@ func (a *App) resyncRepo(ctx context.Context, k Key) error {
 		a.q.add(Key{Install: k.Install, Owner: k.Owner, Repo: k.Repo, Group: r.GetObject().GetSHA()}, 0)
 	}
 	return nil
+}
+
+// isStale reports whether a commit that nobody offers any more was looked at.
+func (a *App) isStale(k Key, sha string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.stale[k.Owner+"/"+k.Repo+"@"+sha]
+}
+
+func (a *App) setStale(k Key, sha string, stale bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if stale {
+		a.stale[k.Owner+"/"+k.Repo+"@"+sha] = true
+	} else {
+		delete(a.stale, k.Owner+"/"+k.Repo+"@"+sha)
+	}
 }
 
 func openPulls(ctx context.Context, c *github.Client, k Key) ([]*gh.PullRequest, error) {
@@ -441,10 +480,10 @@ func (a *App) lock(name string) func() {
 	return l.Unlock
 }
 
-// rebuildToken names the rebuild that a comment asked for.
-func (a *App) rebuildToken(k Key, comment int64) string {
+// rebuildToken names the rebuild that a comment asked for, of one commit.
+func (a *App) rebuildToken(s *scene, comment int64) string {
 	m := hmac.New(sha256.New, a.tokens)
-	m.Write([]byte(k.Owner + "/" + k.Repo + "#" + strconv.Itoa(k.Pull) + "/" + strconv.FormatInt(comment, 10)))
+	m.Write([]byte(s.key.Owner + "/" + s.key.Repo + "@" + s.sha + "/" + strconv.FormatInt(comment, 10)))
 	return hex.EncodeToString(m.Sum(nil))[:24]
 }
 

@@ -84,7 +84,7 @@ func (a *App) evidence(ctx context.Context, s *scene) (*evidence, error) {
 		case one.failure != "":
 			out.failure = "the rebuild that was asked for left no report: " + one.failure
 		case out.report == nil:
-			out.report, out.failure = one.report, ""
+			// A part of the cases does not stand for all of them.
 		default:
 			out.report = overlay(out.report, one.report)
 		}
@@ -183,6 +183,11 @@ func (a *App) download(ctx context.Context, s *scene, r *gh.WorkflowRun, untrust
 		opt.Page = resp.NextPage
 	}
 	art := newest(list, reportArtifact, r.GetRunAttempt())
+	if art != nil && art.GetName() != reportArtifact+strconv.Itoa(max(1, r.GetRunAttempt())) {
+		// An earlier attempt's report says nothing of this one; the plan is
+		// made once, and holds for those that come after it.
+		art = nil
+	}
 	planned := newest(list, planArtifact, r.GetRunAttempt())
 	switch {
 	case art == nil:

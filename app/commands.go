@@ -202,7 +202,7 @@ func (a *App) findRebuilds(ctx context.Context, s *scene, pr *gh.PullRequest, re
 		}
 		for _, c := range r.commands {
 			if c.Name == command.Rebuild && len(c.Targets) > 0 && bound(c, r.comment, s.sha, seen) {
-				want[a.rebuildToken(s.key, r.comment.GetID())] = true
+				want[a.rebuildToken(s, r.comment.GetID())] = true
 			}
 		}
 	}
@@ -506,7 +506,7 @@ func reason(err error) string {
 // rebuildSome dispatches the rebuild workflow from the default branch: without
 // secrets, and without writing its cache.
 func (a *App) rebuildSome(ctx context.Context, s *scene, pr *gh.PullRequest, r *request, c command.Command) (answer, error) {
-	token := a.rebuildToken(s.key, r.comment.GetID())
+	token := a.rebuildToken(s, r.comment.GetID())
 	for _, run := range s.rebuilds {
 		if strings.Contains(run.GetDisplayTitle(), token) {
 			return answer{outcome: reactDone}, nil

@@ -226,6 +226,9 @@ func (a *App) handle(ctx context.Context, name string, e *event, log *slog.Logge
 			a.q.add(Key{Install: k.Install, All: true}, a.opt.Settle)
 		}
 	case "pull_request":
+		a.mu.Lock()
+		delete(a.heads, k.Owner+"/"+k.Repo)
+		a.mu.Unlock()
 		pull(max(e.PullRequest.Number, e.Number))
 		if e.Action == "synchronize" && len(e.Before) == 40 {
 			s := k

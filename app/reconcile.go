@@ -60,6 +60,7 @@ func (a *App) reconcilePull(ctx context.Context, k Key) error {
 		return nil
 	}
 	sha := pr.GetHead().GetSHA()
+	a.setStale(k, sha, false)
 	defer a.lock(k.Owner + "/" + k.Repo + "@" + sha)()
 	s := a.scene(k, sha)
 	s.policy = policy
@@ -79,10 +80,7 @@ func (a *App) reconcilePull(ctx context.Context, k Key) error {
 	}
 	for _, old := range older {
 		st := Key{Install: k.Install, Owner: k.Owner, Repo: k.Repo, Stale: old}
-		a.mu.Lock()
-		known := a.stale[k.Owner+"/"+k.Repo+"@"+old]
-		a.mu.Unlock()
-		if !known {
+		if !a.isStale(k, old) {
 			a.q.add(st, 0)
 		}
 	}
@@ -106,19 +104,30 @@ func (a *App) siblings(ctx context.Context, s *scene, pr *gh.PullRequest) ([]*gh
 	if head.GetRepo() == nil || head.GetRepo().GetOwner().GetLogin() == "" {
 		return out, nil // the fork was deleted; refs/pull/N/head has the commits
 	}
+	a.mu.Lock()
+	known, ok := a.heads[s.key.Owner+"/"+s.key.Repo]
+	a.mu.Unlock()
+	list := known.pulls
+	if ok && time.Since(known.at) < time.Minute {
+		return sameHead(s, pr, out, list), nil
+	}
 	list, _, err := s.c.PullRequests.List(ctx, s.key.Owner, s.key.Repo, &gh.PullRequestListOptions{
 		State: "open", Head: head.GetRepo().GetOwner().GetLogin() + ":" + head.GetRef(), ListOptions: gh.ListOptions{PerPage: 100},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list pull requests with the same head: %w", err)
 	}
+	return sameHead(s, pr, out, list), nil
+}
+
+func sameHead(s *scene, pr *gh.PullRequest, out, list []*gh.PullRequest) []*gh.PullRequest {
 	for _, p := range list {
 		if p.GetNumber() != pr.GetNumber() && p.GetHead().GetSHA() == s.sha {
 			out = append(out, p)
 		}
 	}
 	slices.SortFunc(out, func(a, b *gh.PullRequest) int { return a.GetNumber() - b.GetNumber() })
-	return out, nil
+	return out
 }
 
 func (a *App) ours(run *gh.WorkflowRun) bool {
@@ -221,6 +230,17 @@ func (a *App) reconcileStale(ctx context.Context, k Key) error {
 		return err
 	}
 	defer a.lock(k.Owner + "/" + k.Repo + "@" + s.sha)()
+	if s.have, err = s.p.List(ctx, s.sha); err != nil {
+		return err
+	}
+	unfinished := false
+	for _, c := range s.have {
+		unfinished = unfinished || c.GetStatus() != "completed"
+	}
+	if !unfinished {
+		a.setStale(k, s.sha, true)
+		return nil
+	}
 	pulls, err := openPulls(ctx, s.c, k)
 	if err != nil {
 		return err
@@ -229,9 +249,6 @@ func (a *App) reconcileStale(ctx context.Context, k Key) error {
 		if p.GetHead().GetSHA() == s.sha {
 			return nil
 		}
-	}
-	if s.have, err = s.p.List(ctx, s.sha); err != nil {
-		return err
 	}
 	list, _, err := s.c.Actions.ListRepositoryWorkflowRuns(ctx, k.Owner, k.Repo, &gh.ListWorkflowRunsOptions{HeadSHA: s.sha, Event: "pull_request", ListOptions: gh.ListOptions{PerPage: 100}})
 	if err != nil {
@@ -245,9 +262,7 @@ func (a *App) reconcileStale(ctx context.Context, k Key) error {
 	if err := a.abandon(ctx, s, "Superseded", "A newer commit took this one's place."); err != nil {
 		return err
 	}
-	a.mu.Lock()
-	a.stale[k.Owner+"/"+k.Repo+"@"+k.Stale] = true
-	a.mu.Unlock()
+	a.setStale(k, s.sha, true)
 	return nil
 }
 
@@ -390,7 +405,7 @@ func decide(s *scene, workflow string, patience time.Duration, now time.Time) ph
 		return ph
 	case done < len(s.runs):
 		return phase{status: "in_progress", title: "Running", live: true, details: details}
-	case len(s.runs) > 0 && s.runs[0].GetConclusion() == "cancelled" && len(s.rebuilds) == 0:
+	case len(s.runs) > 0 && s.runs[0].GetConclusion() == "cancelled":
 		return phase{status: "completed", conclusion: "cancelled", details: details, title: "The run was cancelled", summary: fmt.Sprintf("The [workflow run](%s) was cancelled. `/rebuild all` starts it again.", details)}
 	case done < expected && len(s.runs) > 0:
 		return phase{status: "in_progress", details: details, title: fmt.Sprintf("%d of %d bases done", done, expected), summary: "This commit is open against more than one base; the workflow has not run for each of them yet.", after: patience}

@@ -78,6 +78,7 @@ func oneCommand(b *testing.B, g *testvm.Guest, s *testvm.Session, err error) {
 // one after another, cold in parallel, forked in parallel.
 func BenchmarkFresh(b *testing.B) {
 	m := linux(b, prologue+shellOn("ttyS0"))
+	m.Budget = nil // as many at a time as there are processors
 	const cases = 20
 	cold := func() {
 		g, err := m.Start(b.Context())

@@ -147,9 +147,10 @@ mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev
 load-modules
 `
 
-// shellOn is the rest of an init that gives a shell on a console.
+// shellOn is the rest of an init that gives a shell on a console, which
+// becomes its controlling terminal.
 func shellOn(console string) string {
-	return fmt.Sprintf("exec </dev/%s >/dev/%s 2>&1\nexec setsid cttyhack sh\n", console, console)
+	return fmt.Sprintf("exec setsid sh -c 'exec sh </dev/%s >/dev/%s 2>&1'\n", console, console)
 }
 
 // initrd is the tests' guest with that /init.
@@ -170,7 +171,7 @@ func linux(t testing.TB, init string) testvm.Machine {
 	needs(t)
 	p := testvm.Linux
 	return testvm.Machine{
-		Name: t.Name(), Profile: p,
+		Name: t.Name(), Profile: p, Budget: wide(), // go test's -parallel is the budget
 		Kernel: &testvm.Kernel{Image: filepath.Join(kernelDir(), "vmlinuz"), Initrd: initrd(t, init)},
 	}
 }

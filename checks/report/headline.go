@@ -250,19 +250,27 @@ func changes(cases []checks.Result, n int) string {
 func Sentence(c checks.Result) string {
 	subject, rest := clip(Plain(c.Subject), 80), clip(Plain(c.Name), 80)
 	if c.Kind == checks.KindTest || c.Kind == checks.KindLint {
-		if pkg := clip(Plain(c.Package), 80); pkg != "" {
-			if after, ok := strings.CutPrefix(rest, pkg); ok && after != "" && strings.ContainsRune(" -_:", rune(after[0])) {
-				rest = after[1:]
+		// "lua concatenates tables" says it of lua: what is left is a verb.
+		of := ""
+		for _, name := range []string{clip(Plain(c.Package), 80), subject} {
+			after, ok := strings.CutPrefix(rest, name)
+			if name != "" && ok && after != "" && strings.ContainsRune(" -_:", rune(after[0])) {
+				of, rest = name, strings.TrimSpace(after[1:])
+				break
 			}
-			if rest == pkg {
-				rest = "works"
-			}
-			if startsWithVerb(spaced(rest)) {
-				subject = pkg
+			if name != "" && rest == name {
+				of, rest = name, "works"
+				break
 			}
 		}
-		if !startsWithVerb(spaced(rest)) {
+		if startsWithVerb(spaced(rest)) && c.Package != "" {
+			of = clip(Plain(c.Package), 80)
+		}
+		if !startsWithVerb(spaced(rest)) && (of == "" || !looksLikeVerb(spaced(rest))) {
 			return subject + ": " + rest + " " + became(c)
+		}
+		if of != "" {
+			subject = of
 		}
 		rest = spaced(rest)
 	}
@@ -320,6 +328,14 @@ func spaced(s string) string {
 func startsWithVerb(s string) bool {
 	first, _, _ := strings.Cut(s, " ")
 	return slices.Contains(verbs, first)
+}
+
+// looksLikeVerb reports whether a text of several words, behind the name of what
+// does it, begins with a verb in the third person.
+func looksLikeVerb(s string) bool {
+	first, rest, _ := strings.Cut(s, " ")
+	stem, ok := strings.CutSuffix(first, "s")
+	return ok && rest != "" && len(stem) > 2 && !slices.ContainsFunc([]string{"s", "u", "i"}, func(e string) bool { return strings.HasSuffix(stem, e) })
 }
 
 // infinitive turns "starts at boot" into "start at boot".

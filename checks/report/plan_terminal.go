@@ -97,6 +97,9 @@ func planAnswer(p *checks.Plan) string {
 		}
 	}
 	var words []string
+	if k := p.Kernel; k != nil && (k.Status == "changed" || k.Status == "unknown") {
+		words = append(words, "the kernel")
+	}
 	for _, what := range []string{"package", "image", "suite"} {
 		if n[what] > 0 {
 			words = append(words, count(n[what], what))

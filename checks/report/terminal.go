@@ -244,7 +244,7 @@ func (t *terminal) failure(f failure) {
 	item("whose fault", f.Fault())
 	item("root cause", Plain(cause(f.Causes, f.Via)))
 	item("likely cause", Plain(strings.Join(f.Likely, "; ")))
-	item("it usually is", Plain(f.Explained))
+	item("usually means", Plain(f.Explained))
 	item("also", f.AlsoFailing())
 	item("known", Plain(f.Known))
 	item("waived", Plain(f.Waived))

@@ -77,6 +77,9 @@ func (r row) Tone() string { return tone(r.Rank) }
 // cell is one kind of cases of one subject.
 type cell struct {
 	cases []checks.Result
+	// implied says that it holds though no case is about it: what was built or
+	// booted has evaluated.
+	implied bool
 }
 
 // The ranks of results and rows, worst first.
@@ -143,7 +146,12 @@ func tone(rank int) string {
 var marks = map[string]string{"bad": "✗", "unknown": "?", "warn": "!", "good": "✓", "none": "–"}
 
 // Tone is the colour of the cell's worst case.
-func (c cell) Tone() string { return tone(c.rank()) }
+func (c cell) Tone() string {
+	if c.implied {
+		return "good"
+	}
+	return tone(c.rank())
+}
 
 func (c cell) rank() int {
 	worst := rankNone
@@ -155,6 +163,9 @@ func (c cell) rank() int {
 
 // Text says the cell in a word or two: "✓", "✗ regressed", "2/3 ✗ 1 regressed".
 func (c cell) Text() string {
+	if c.implied {
+		return "✓"
+	}
 	if len(c.cases) == 0 {
 		return ""
 	}
@@ -381,6 +392,20 @@ func rows(r *checks.Report) []row {
 	for _, c := range r.Cases {
 		put(at(key{c.Of, c.Subject}), c)
 	}
+	commands := map[string]bool{} // suites that run through a command: nothing evaluates
+	if r.Plan != nil {
+		for _, s := range r.Plan.Suites {
+			commands[s.Name] = s.Command
+		}
+	}
+	for i := range out {
+		if out[i].Of == distro.KindSuite && commands[out[i].Subject] {
+			continue
+		}
+		out[i].Eval.implied = len(out[i].Eval.cases) == 0 && slices.ContainsFunc(slices.Concat(out[i].Build.cases, out[i].Boot.cases, out[i].Tests.cases), func(c checks.Result) bool {
+			return c.Of != "" && c.Of != distro.KindKernel && (c.Now == checks.Pass || c.Now == checks.Fail)
+		})
+	}
 	for _, c := range r.Cases {
 		if i, ok := index[key{distro.KindPackage, c.Package}]; ok && c.Kind == checks.KindTest && c.Of != distro.KindPackage {
 			put(&out[i], c)
@@ -434,7 +459,8 @@ func (r *row) settle(cause_ string) {
 		for _, c := range cell.cases {
 			if k := rank(c); k < r.Rank {
 				r.Rank, r.Verdict = k, c.Verdict
-				if len(c.Causes) > 0 && (r.Cause == "" || k == rankBlocks) {
+				own := c.Of == r.Of && c.Subject == r.Subject
+				if len(c.Causes) > 0 && (r.Cause == "" || own && k == rankBlocks) {
 					r.Cause = cause(c.Causes, c.Via)
 				}
 			}
@@ -463,6 +489,9 @@ var severity = []checks.Status{checks.Absent, checks.Skip, checks.Pass, checks.U
 // patches +0002-x.patch", and for what changed through an input the way there.
 func cause(causes []distro.Cause, via []string) string {
 	var s string
+	// One with a place says more than one without.
+	causes = slices.Clone(causes)
+	slices.SortStableFunc(causes, func(a, b distro.Cause) int { return cmp.Compare(placed(b), placed(a)) })
 	for _, c := range causes {
 		switch {
 		case c.File != "" && c.Line > 0:
@@ -493,6 +522,14 @@ func cause(causes []distro.Cause, via []string) string {
 		s += " " + way
 	}
 	return s
+}
+
+// placed is 1 for a cause whose file is known.
+func placed(c distro.Cause) int {
+	if c.File == "" {
+		return 0
+	}
+	return 1
 }
 
 // explained adds what is known of common Nix errors to a failing evaluation or

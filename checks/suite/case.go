@@ -43,6 +43,13 @@ func (r *run) try(ctx context.Context, m Machine, c distro.CaseSpec) (checks.Out
 		exit := res.Status
 		o.Exit = &exit
 		judge(c, res, &o)
+		if crash := m.Oops(); crash != nil {
+			// Whatever the command made of it: a kernel in this state proves
+			// nothing more, so the others go on in a fresh machine.
+			o.Status, o.Title, o.Trace = checks.Fail, crash.Title, frames(crash.Trace)
+			o.Reason = "the kernel reported an oops while it ran: " + crash.Reason()
+			return o, false
+		}
 	} else {
 		o.Status = checks.Pass
 	}

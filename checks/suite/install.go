@@ -25,8 +25,6 @@ type Install struct {
 	Installer testvm.Machine
 	// Installed is the machine of the installed system.
 	Installed testvm.Machine
-	// Scratch is no longer needed: the disk has no name.
-	Scratch string
 }
 
 // upstreamInstaller are the words of AsterNixOS' own installer. It powers off

@@ -13,6 +13,7 @@ import (
 
 	"github.com/asterinas/asterbot/checks"
 	"github.com/asterinas/asterbot/testvm"
+	"github.com/asterinas/asterbot/testvm/console"
 )
 
 // QEMU is a Lab of testvm machines. Close it when the job has run.
@@ -163,6 +164,15 @@ func (m *guest) Run(ctx context.Context, c testvm.Command) (testvm.Result, error
 func (m *guest) Screenshot(ctx context.Context) ([]byte, error) { return m.g.Screenshot(ctx) }
 
 func (m *guest) Forked() bool { return m.forked }
+
+// Oops implements Machine. A machine that had one is not used again, so the
+// first is that of the case which ran last.
+func (m *guest) Oops() *console.Crash {
+	if c := m.g.Story().Decisive(); c != nil && c.Kind == console.KindOops {
+		return c
+	}
+	return nil
+}
 
 // BootTime is how long the boot took that led to the prompt, without the wait
 // for memory and processors before it.

@@ -26,6 +26,7 @@ import (
 	"github.com/asterinas/asterbot/checks"
 	"github.com/asterinas/asterbot/distro"
 	"github.com/asterinas/asterbot/testvm"
+	"github.com/asterinas/asterbot/testvm/console"
 )
 
 // Lab boots machines of one system.
@@ -47,6 +48,8 @@ type Machine interface {
 	End(ctx context.Context, powerOff bool) testvm.Ending
 	// Forked reports whether it is a fork of a machine that was booted.
 	Forked() bool
+	// Oops returns the oops that the kernel has reported and survived, if any.
+	Oops() *console.Crash
 }
 
 // BootError is a guest that ended before it was ready.
@@ -355,7 +358,7 @@ func (r *run) finish(ctx context.Context, m Machine) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.fate.ended(e, false)
-	if e.Outcome != testvm.OK && e.Outcome != testvm.Infra && ctx.Err() == nil {
+	if e.Outcome != testvm.OK && e.Outcome != testvm.Oops && e.Outcome != testvm.Infra && ctx.Err() == nil {
 		r.boot.shutdown = &e
 	}
 }

@@ -83,6 +83,8 @@ func (m *machine) Run(_ context.Context, c testvm.Command) (testvm.Result, error
 			res.Output = append(res.Output, value+"\n"...)
 		case "kernel":
 			res.Kernel = append(res.Kernel, value)
+		case "oops":
+			m.ending = &testvm.Ending{Outcome: testvm.Oops, Title: "BUG in frob", Reason: "the kernel reported an oops and went on"}
 		case "flaky":
 			var n int
 			_, _ = fmt.Sscan(value, &n)
@@ -111,6 +113,13 @@ func (m *machine) Run(_ context.Context, c testvm.Command) (testvm.Result, error
 
 func (m *machine) Screenshot(context.Context) ([]byte, error) { return nil, errors.New("no screen") }
 func (m *machine) Forked() bool                               { return m.id > 1 }
+
+func (m *machine) Oops() *console.Crash {
+	if m.ending != nil && m.ending.Outcome == testvm.Oops {
+		return &console.Crash{Kind: console.KindOops, Title: "BUG in frob", Message: "BUG in frob"}
+	}
+	return nil
+}
 
 func (m *machine) End(_ context.Context, powerOff bool) testvm.Ending {
 	m.lab.mu.Lock()
@@ -168,6 +177,7 @@ func TestEveryCaseIsSettled(t *testing.T) {
 		{"a sequence is looked at again as a whole", distro.MachineOrdered, nil, []string{"a: pass", "b: flaky=1"}, 1, "pass; pass 2/2; fail 1/2", checks.MachineOK, 2},
 		{"each case has a machine", distro.MachineFresh, nil, []string{"a: pass", "b: panic", "c: fail"}, 0, "pass; pass; fail; fail", checks.MachinePanic, 3},
 		{"a hang is the case's", "", nil, []string{"a: hang", "b: pass"}, 0, "pass; fail; pass", checks.MachineHang, 2},
+		{"an oops is the case's, though its command passed", "", nil, []string{"a: oops", "b: pass"}, 0, "pass; fail; pass", checks.MachineOops, 2},
 		{"a case that powers the machine off fails", "", nil, []string{"a: off", "b: pass"}, 0, "pass; fail; pass", checks.MachineOK, 2},
 		{"our own failure is tried again in silence", "", nil, []string{"a: infra-once", "b: pass"}, 0, "pass; pass; pass", checks.MachineOK, 2},
 		{"our own failure again is an error and nobody's fault", "", nil, []string{"a: infra", "b: pass"}, 0, "pass; error (infra); pass", checks.MachineOK, 3},

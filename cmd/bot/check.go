@@ -167,6 +167,11 @@ func (w *workspace) settle(ctx context.Context, e *env, o settleOptions, out str
 // list of known failures.
 func (w *workspace) finish(ctx context.Context, rep *checks.Report) {
 	rep.Notices = append(rep.Notices, w.notes...)
+	if rules, err := w.lintCases(ctx); err != nil {
+		rep.Errors = append(rep.Errors, err.Error())
+	} else {
+		rep.Cases = append(rep.Cases, rules...)
+	}
 	known := w.known(ctx, rep)
 	var notices []string
 	rep.Cases, notices = checks.ApplyKnown(rep.Cases, known, time.Now())

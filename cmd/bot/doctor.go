@@ -104,10 +104,10 @@ Exit status: 0 if a check can run here, 3 if not; with --github 1 if something i
 
 // installNeeds runs the set-up, then builds what every check on the embedded package set needs.
 func installNeeds(ctx context.Context, e *env) error {
-	if err := doctor.Install(ctx, e.Stderr); err != nil {
+	cache := kernel.Cache(e.Getenv)
+	if err := doctor.Install(ctx, cache, e.Stderr); err != nil {
 		return err
 	}
-	cache := kernel.Cache(e.Getenv)
 	dir, err := tinypkgs.Extract(cache)
 	if err != nil {
 		return err
@@ -117,12 +117,13 @@ func installNeeds(ctx context.Context, e *env) error {
 }
 
 func diagnose(ctx context.Context, e *env) *diagnosis {
+	cache := kernel.Cache(e.Getenv)
 	d := &diagnosis{
 		Tools:      doctor.Examine(ctx),
 		Processors: runtime.NumCPU(),
 		MemoryMiB:  memoryMiB(),
-		Cache:      kernel.Cache(e.Getenv),
-		CacheReady: doctor.Ready(ctx) == nil,
+		Cache:      cache,
+		CacheReady: doctor.Ready(ctx, cache) == nil,
 		Problems:   []string{},
 	}
 	problem := func(format string, args ...any) { d.Problems = append(d.Problems, fmt.Sprintf(format, args...)) }

@@ -1,9 +1,14 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -12,11 +17,13 @@ import (
 	"github.com/asterinas/asterbot/distro/nix"
 	"github.com/asterinas/asterbot/distro/tinypkgs"
 	"github.com/asterinas/asterbot/internal/kernel"
+	"github.com/asterinas/asterbot/internal/proc"
 )
 
 // lintCommand applies the distribution's own rules to a checkout.
 func lintCommand(e *env) *cobra.Command {
-	var dir, nixpkgs string
+	var dir, nixpkgs, system, image string
+	var lastSize int64
 	var noEval, asJSON bool
 	c := &cobra.Command{
 		Use:   "lint [--dir DIR]",
@@ -50,6 +57,17 @@ The current folder is the checkout. Exit status: 0 all rules hold, 1 some do not
 				}
 				in.Set = side.Set
 			}
+			if system != "" {
+				if in.Closure, err = closureFiles(c.Context(), e.path(system)); err != nil {
+					return couldNotLook(err)
+				}
+			}
+			if image != "" {
+				if in.Size, err = closureSize(c.Context(), e.path(image)); err != nil {
+					return couldNotLook(err)
+				}
+				in.LastSize = lastSize
+			}
 			found := []lint.Finding{}
 			for _, r := range lint.Run(in) {
 				found = append(found, r.Findings...)
@@ -79,7 +97,61 @@ The current folder is the checkout. Exit status: 0 all rules hold, 1 some do not
 	}
 	c.Flags().StringVar(&dir, "dir", "distro/asternixos", "the distribution's `folder`")
 	c.Flags().StringVar(&nixpkgs, "nixpkgs", "", "the `folder` of the package set (default: the embedded one)")
+	c.Flags().StringVar(&system, "system", "", "the store `path` of the installed system, whose closure is searched for Linux modules")
+	c.Flags().StringVar(&image, "image", "", "the store `path` of the image, whose closure is measured")
+	c.Flags().Int64Var(&lastSize, "last-size", 0, "the `bytes` of the image's closure at the last release")
 	c.Flags().BoolVar(&noEval, "no-eval", false, "only the rules that need no evaluation")
 	c.Flags().BoolVar(&asJSON, "json", false, "print the findings as JSON")
 	return c
+}
+
+// closure is everything a store path refers to, itself included.
+func closure(ctx context.Context, path string) ([]string, error) {
+	out, err := (&proc.Cmd{Path: "nix-store", Args: []string{"--query", "--requisites", path}, Env: os.Environ()}).Output(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list the closure of %s: %w", path, err)
+	}
+	return strings.Fields(string(out)), nil
+}
+
+// closureFiles are all files of a closure. It is never nil.
+func closureFiles(ctx context.Context, path string) ([]string, error) {
+	paths, err := closure(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	files := []string{}
+	for _, p := range paths {
+		err := filepath.WalkDir(p, func(name string, d fs.DirEntry, err error) error {
+			if err == nil && !d.IsDir() {
+				files = append(files, name)
+			}
+			return err
+		})
+		if err != nil {
+			return nil, fmt.Errorf("list the files of %s: %w", p, err)
+		}
+	}
+	return files, nil
+}
+
+// closureSize is the size of a closure in bytes, as Nix counts.
+func closureSize(ctx context.Context, path string) (int64, error) {
+	paths, err := closure(ctx, path)
+	if err != nil {
+		return 0, err
+	}
+	out, err := (&proc.Cmd{Path: "nix-store", Args: append([]string{"--query", "--size"}, paths...), Env: os.Environ()}).Output(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("measure the closure of %s: %w", path, err)
+	}
+	var total int64
+	for _, field := range strings.Fields(string(out)) {
+		n, err := strconv.ParseInt(field, 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("measure the closure of %s: %w", path, err)
+		}
+		total += n
+	}
+	return total, nil
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -124,6 +125,7 @@ func (m *machines) machine(job pipeline.Job) (testvm.Machine, error) {
 		}
 	}
 	machine.Memory = job.Suite.Memory
+	machine.Tables = panicTables(m.w.config, name)
 	machine.NoScreen = !graphical(job.Suite)
 	if job.Suite.Network == "restrict" {
 		machine.Network = testvm.RestrictedNetwork
@@ -183,7 +185,7 @@ func (m *machines) install(ctx context.Context, job pipeline.Job, installed test
 	installer := testvm.Machine{Profile: linux, Memory: job.Suite.Memory, Accel: installed.Accel, NoScreen: true}
 	dir, prefix := m.logs(job)
 	outcomes, ran, err := suite.Install{
-		Job: m.job(job, dir, prefix, installed.Profile.Name), ISO: iso, Installer: installer, Installed: installed, Scratch: m.w.scratch,
+		Job: m.job(job, dir, prefix, installed.Profile.Name), ISO: iso, Installer: installer, Installed: installed,
 	}.Run(ctx, done)
 	for i := range ran {
 		ran[i].Side = string(job.Side)
@@ -300,6 +302,29 @@ func machineProfile(c *config.Config, name string) (testvm.Profile, error) {
 		}
 	}
 	return p, nil
+}
+
+// panicTables are the texts of a profile's consoles with the configuration's own
+// patterns of a panic; nil where it adds none.
+func panicTables(c *config.Config, name string) *console.Tables {
+	builtin, overrides := c.Profile(name)
+	tables := console.Linux()
+	if builtin == testvm.Asterinas.Name {
+		tables = console.Asterinas()
+	}
+	var added []console.CrashPattern
+	for _, o := range overrides {
+		for _, text := range o.Panic {
+			if re, err := regexp.Compile(text); err == nil { // the configuration was validated
+				added = append(added, console.CrashPattern{Kind: console.KindPanic, Regexp: re})
+			}
+		}
+	}
+	if added == nil {
+		return nil
+	}
+	tables.Crashes = slices.Concat(added, tables.Crashes)
+	return &tables
 }
 
 func firstOf(codes []int) int {

@@ -109,6 +109,7 @@ func (w *workspace) affected(ctx context.Context, all bool) (*checks.Plan, error
 		return nil, err
 	}
 	in.Diff, in.Notes = c.diff, append(in.Notes, c.notes...)
+	w.sets = map[pipeline.Side]*distro.Set{pipeline.Base: c.base, pipeline.Head: c.head}
 	if c.base != nil {
 		in.Base = c.base
 	}

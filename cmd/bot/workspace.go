@@ -81,6 +81,7 @@ type workspace struct {
 	kernels map[pipeline.Side]*nix.Kernel // nil: the entry's own
 	images  map[pipeline.Side]kernel.Image
 	specs   map[checks.Case]distro.CaseSpec // head's, for reproducing
+	sets    map[pipeline.Side]*distro.Set   // what the comparison evaluated, where it did
 	notes   []string
 	undo    []func() error // what close has to take back
 }

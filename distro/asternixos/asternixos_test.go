@@ -53,6 +53,9 @@ func eval(t *testing.T, expr string, into any) (stderr string, err error) {
 	  inherit (pkgs) lib; in `
 	args := append(tinypkgs.NixOptions(dir), "--option", "restrict-eval", "true", "--option", "allow-import-from-derivation", "false",
 		"-I", here(t), "--readonly-mode", "--eval", "--strict", "--json", "--expr", prelude+expr)
+	if lib := os.Getenv("ASTERBOT_NIX_LIB"); lib != "" {
+		args = append(args, "-I", lib)
+	}
 	var out, errs bytes.Buffer
 	cmd := exec.CommandContext(t.Context(), "nix-instantiate", args...)
 	cmd.Stdout, cmd.Stderr = &out, &errs
@@ -159,51 +162,6 @@ func TestWrongConfigurations(t *testing.T) {
 	}
 }
 
-// The same modules give the same configuration under nixpkgs' own module system.
-func TestModulesUpstream(t *testing.T) {
-	lib := os.Getenv("ASTERBOT_NIX_LIB")
-	if lib == "" {
-		t.Skip("needs nixpkgs' library: set ASTERBOT_NIX_LIB to a checkout of it")
-	}
-	var got struct{ Ours, Theirs any }
-	stderr, err := eval(t, `
-	  let
-	    theirs = import `+lib+`;
-	    modules = [ `+set(t)+`/nixos/assertions.nix `+set(t)+`/nixos/accepted.nix `+set(t)+`/nixos/etc.nix `+set(t)+`/nixos/system.nix
-	      ./configuration.nix ./machines/tinypkgs-system.nix { boot.kernelParams = lib.mkForce [ "a" ]; } ];
-	    show = config: {
-	      inherit (config) asternixos systemd services nix fileSystems virtualisation networking warnings;
-	      boot = removeAttrs config.boot [ "initrd" ];
-	      etc = lib.mapAttrs (_: e: { inherit (e) text target enable; source = "${e.source}"; }) config.environment.etc;
-	      variables = config.environment.sessionVariables;
-	      packages = map (p: p.name) config.environment.systemPackages;
-	      script = config.system.boot.script;
-	    };
-	  in {
-	    ours = show (lib.evalModules { inherit modules; specialArgs = { inherit pkgs lib; }; }).config;
-	    theirs = show (theirs.evalModules { inherit modules; specialArgs = { inherit pkgs; lib = theirs; }; }).config;
-	  }`, &got)
-	require.NoError(t, err, stderr)
-	require.NotEmpty(t, got.Ours)
-	assert.Equal(t, got.Theirs, got.Ours)
-}
-
-// The overlays evaluate on a package set of nixpkgs' size and making.
-func TestOverlaysOnCorepkgs(t *testing.T) {
-	core := os.Getenv("ASTERBOT_COREPKGS")
-	if core == "" {
-		t.Skip("needs corepkgs: set ASTERBOT_COREPKGS to a checkout whose pins.nix names a local library")
-	}
-	for _, attr := range []string{"podman", "runc", "asternixos-systemd", "switch-to-configuration-ng", "hello-asterinas"} {
-		t.Run(attr, func(t *testing.T) {
-			expr := `(import ` + core + ` { system = "x86_64-linux"; overlays = map (o: o.overlay) (import ` + here(t) + `/overlays); }).` + attr + `.drvPath`
-			out, err := exec.CommandContext(t.Context(), "nix-instantiate", "--readonly-mode", "--eval", "--json", "--expr", expr).CombinedOutput()
-			require.NoError(t, err, string(out))
-			assert.Contains(t, string(out), ".drv")
-		})
-	}
-}
-
 // build builds an attribute of the entry, in the sandbox, offline.
 func build(t *testing.T, attr, kernelArg string) string {
 	t.Helper()
@@ -223,4 +181,19 @@ func bot(t *testing.T) string {
 	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", file, "../../cmd/bot").CombinedOutput()
 	require.NoError(t, err, string(out))
 	return file
+}
+
+// A package that brings Linux modules fails the build of an Asterinas system, by name.
+func TestModulesFailTheBuild(t *testing.T) {
+	dir := set(t)
+	expr := `let pkgs = import ` + dir + ` { overlays = map (o: o.overlay) (import ` + here(t) + `/overlays); }; in
+	  (pkgs.nixos {
+	    imports = [ ` + here(t) + `/configuration.nix ];
+	    system.kernel = { image = ` + here(t) + `/pin.json; profile = "asterinas"; };
+	    environment.systemPackages = [ (pkgs.runCommand "with-module" { } "mkdir -p $out/bin $out/lib/modules/6.1; touch $out/lib/modules/6.1/x.ko.xz") ];
+	  }).config.system.build.toplevel`
+	out, err := exec.CommandContext(t.Context(), "nix-build", append(tinypkgs.NixOptions(dir), "--no-out-link", "--expr", expr)...).CombinedOutput()
+	require.Error(t, err, "it builds: %s", out)
+	assert.Contains(t, string(out), "Linux kernel modules are in the closure of environment.systemPackages, and Asterinas loads none")
+	assert.Contains(t, string(out), "with-module/lib/modules/6.1/x.ko.xz")
 }

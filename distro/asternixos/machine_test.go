@@ -1,12 +1,10 @@
 package asternixos_test
 
 import (
-	"cmp"
 	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -70,43 +68,4 @@ func TestConfiguredSystemBoots(t *testing.T) {
 	for _, c := range r.Cases {
 		assert.Equal(t, checks.Pass, c.Now, "%s: %s", c.Name, c.Reason)
 	}
-}
-
-// The breadth: real interpreters, compilers, databases and servers, on Linux, or on
-// the kernel that ASTERBOT_KERNEL names (in the profile of ASTERBOT_PROFILE). On Linux
-// everything passes, or the case is wrong; on another kernel the failures are the result.
-func TestWide(t *testing.T) {
-	needsMachine(t)
-	if os.Getenv("ASTERBOT_WIDE") == "" {
-		t.Skip("needs ASTERBOT_WIDE=1, as 'make test-wide' sets it: five minutes without KVM")
-	}
-	kernel, profile := "null", "linux"
-	if image := os.Getenv("ASTERBOT_KERNEL"); image != "" {
-		profile = cmp.Or(os.Getenv("ASTERBOT_PROFILE"), "asterinas")
-		kernel = `{ image = ` + image + `; profile = "` + profile + `"; }`
-	}
-	program := bot(t)
-	passed, total := 0, 0
-	for _, name := range []string{"base", "containers", "databases", "languages", "networking", "nix-tools", "web"} {
-		t.Run(name, func(t *testing.T) {
-			r := run(t, program, build(t, `suites."`+name+`".system`, kernel), profile, suite(t, name))
-			slices.SortFunc(r.Cases, func(a, b checks.Result) int { return cmp.Compare(a.Name, b.Name) })
-			for _, c := range r.Cases {
-				if c.Kind != checks.KindTest {
-					continue
-				}
-				total++
-				if c.Now == checks.Pass {
-					passed++
-				} else {
-					t.Logf("%s %s: %s", c.Now, c.Name, c.Reason)
-				}
-				if kernel == "null" {
-					assert.Equal(t, checks.Pass, c.Now, c.Name)
-				}
-			}
-		})
-	}
-	t.Logf("%d of %d cases pass on %s", passed, total, profile)
-	assert.GreaterOrEqual(t, total, 40)
 }

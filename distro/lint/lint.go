@@ -148,7 +148,8 @@ func Read(root fs.FS, dir string) (Input, error) {
 			if errors.Is(err, fs.ErrNotExist) && name == top && top != in.Dir {
 				return fs.SkipAll
 			}
-			if err != nil || d.IsDir() {
+			// A link may lead anywhere, and what it leads to is read where it is.
+			if err != nil || d.IsDir() || d.Type()&fs.ModeSymlink != 0 {
 				return err
 			}
 			return add(name)

@@ -24,7 +24,9 @@ func (n *Nix) Again(ctx context.Context, drv string, b Build) (same bool, differ
 	b.Targets = []Target{{Drv: drv}}
 	args := n.realiseArgs(b, home)
 	// Plain words on standard error, no roots: nothing new is kept.
-	args = slices.DeleteFunc(args, func(a string) bool { return a == "--log-format" || a == "internal-json" || a == "-v" || a == "--keep-going" })
+	args = slices.DeleteFunc(args, func(a string) bool {
+		return a == "--log-format" || a == "internal-json" || a == "-v" || a == "--keep-going"
+	})
 	if i := slices.Index(args, "--indirect"); i >= 0 && i+3 <= len(args) {
 		args = slices.Delete(args, i, i+3)
 	}

@@ -37,17 +37,17 @@ func corpus(tb testing.TB) nix.Evaluation {
 	return nix.Evaluation{Root: dir, Entry: entry, Workers: 2}
 }
 
-// TestCorpusEvaluation measures what evaluating a large set with many bad
-// attributes costs, against one clean pass over its good attributes; all in turn,
-// several times, medians.
-func TestCorpusEvaluation(t *testing.T) {
-	e := corpus(t)
+// BenchmarkCorpus measures what evaluating a large set with many bad attributes costs,
+// against one clean pass over its good attributes; all in turn, several times,
+// medians, since absolute times drift.
+func BenchmarkCorpus(b *testing.B) {
+	e := corpus(b)
 	n := &nix.Nix{}
 	ctx := context.Background()
-	cold, err := n.Evaluate(ctx, fresh(t, e))
-	require.NoError(t, err)
-	reasons := map[distro.FailureReason]int{}
+	cold, err := n.Evaluate(ctx, fresh(b, e))
+	require.NoError(b, err)
 	var good []string
+	reasons := map[distro.FailureReason]int{}
 	for _, a := range cold.Set.Attrs {
 		if a.Failure != nil {
 			reasons[a.Failure.Reason]++
@@ -55,18 +55,19 @@ func TestCorpusEvaluation(t *testing.T) {
 			good = append(good, a.Name)
 		}
 	}
-	t.Logf("%d attributes, %d derivations, failures: %v, %d restarts", len(cold.Set.Attrs), len(good), reasons, cold.Restarts)
+	b.Logf("%d attributes, %d derivations, others: %v", len(cold.Set.Attrs), len(good), reasons)
 	warm := e
 	warm.Failing = nix.Failing(cold.Set)
 
-	list := filepath.Join(t.TempDir(), "clean.nix")
-	var b strings.Builder
-	fmt.Fprintf(&b, "let p = import %s { system = \"x86_64-linux\"; }; in map (n: let v = p.${n}; in { d = v.drvPath; o = map (o: v.${o}.outPath or \"\") (v.outputs or [ ]); }) [\n", filepath.Join(e.Root, "corepkgs"))
+	// The clean pass: what nobody can do without.
+	list := filepath.Join(b.TempDir(), "clean.nix")
+	var text strings.Builder
+	fmt.Fprintf(&text, "let p = import %s { system = \"x86_64-linux\"; }; in map (n: let v = p.${n}; in { d = v.drvPath; o = map (o: v.${o}.outPath or \"\") (v.outputs or [ ]); }) [\n", filepath.Join(e.Root, "corepkgs"))
 	for _, name := range good {
-		fmt.Fprintf(&b, "%q\n", name)
+		fmt.Fprintf(&text, "%q\n", name)
 	}
-	b.WriteString("]\n")
-	require.NoError(t, os.WriteFile(list, []byte(b.String()), 0o644))
+	text.WriteString("]\n")
+	require.NoError(b, os.WriteFile(list, []byte(text.String()), 0o644))
 
 	times := map[string][]time.Duration{}
 	timed := func(name string, f func()) {
@@ -74,28 +75,30 @@ func TestCorpusEvaluation(t *testing.T) {
 		f()
 		times[name] = append(times[name], time.Since(began))
 	}
-	for range 3 {
-		timed("clean pass", func() {
-			out, err := exec.Command("nix-instantiate", "--eval", "--strict", "--json", "--readonly-mode", list).Output()
-			require.NoError(t, err)
-			require.NotEmpty(t, out)
-		})
-		timed("cold", func() {
-			side, err := n.Evaluate(ctx, fresh(t, e))
-			require.NoError(t, err)
-			require.Equal(t, cold.Set, side.Set)
-		})
-		timed("warm", func() {
-			side, err := n.Evaluate(ctx, fresh(t, warm))
-			require.NoError(t, err)
-			require.Equal(t, cold.Set, side.Set)
-		})
+	for b.Loop() {
+		for range 3 {
+			timed("clean", func() {
+				out, err := exec.Command("nix-instantiate", "--eval", "--strict", "--json", "--readonly-mode", list).Output()
+				require.NoError(b, err)
+				require.NotEmpty(b, out)
+			})
+			timed("cold", func() {
+				side, err := n.Evaluate(ctx, fresh(b, e))
+				require.NoError(b, err)
+				require.Equal(b, cold.Set, side.Set)
+			})
+			timed("warm", func() {
+				side, err := n.Evaluate(ctx, fresh(b, warm))
+				require.NoError(b, err)
+				require.Equal(b, cold.Set, side.Set)
+			})
+		}
 	}
-	clean := median(times["clean pass"])
-	for _, name := range []string{"clean pass", "cold", "warm"} {
-		t.Logf("%-10s %6.2fs  %.2fx", name, median(times[name]).Seconds(), float64(median(times[name]))/float64(clean))
-	}
-	t.Logf("peak %d MiB", cold.PeakMiB)
+	clean := median(times["clean"])
+	b.ReportMetric(clean.Seconds(), "clean-s")
+	b.ReportMetric(float64(median(times["cold"]))/float64(clean), "cold-x")
+	b.ReportMetric(float64(median(times["warm"]))/float64(clean), "warm-x")
+	b.ReportMetric(float64(cold.PeakMiB), "peak-MiB")
 }
 
 // fresh gives an evaluation a place for derivations that is empty.

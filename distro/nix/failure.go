@@ -23,8 +23,8 @@ var failureRules = []failureRule{
 	{regexp.MustCompile(`infinite recursion encountered|stack overflow|max-call-depth exceeded`), distro.FailRecursion},
 	{regexp.MustCompile(`is forbidden in restricted mode|in pure eval(uation)? mode|access to (absolute )?(path|URI) '.*' is forbidden|not allowed to refer to`), distro.FailRestricted},
 	{regexp.MustCompile(`evaluation aborted with the following error message`), distro.FailAbort},
-	{regexp.MustCompile(`^syntax error|^undefined variable|invalid (character|token)|unexpected end of file|^dynamic attributes not allowed|^path '.*' has a trailing slash|^(attribute '.*' already defined|duplicate formal)`), distro.FailSyntax},
-	{regexp.MustCompile(`^attribute '.*' missing|^attribute .* in selection path .* not found|No such file or directory|does not exist|file '.*' was not found in the Nix search path|does not contain a 'default.nix'`), distro.FailMissing},
+	{regexp.MustCompile(`^syntax error|invalid (character|token)|unexpected end of file|^dynamic attributes not allowed|^path '.*' has a trailing slash|^(attribute '.*' already defined|duplicate formal)`), distro.FailSyntax},
+	{regexp.MustCompile(`^attribute '.*' missing|^undefined variable|^attribute .* in selection path .* not found|No such file or directory|does not exist|file '.*' was not found in the Nix search path|does not contain a 'default.nix'`), distro.FailMissing},
 	{regexp.MustCompile(`^value is .* while .* (was|is) expected|^expected a.* but (found|got) |^cannot coerce|called without required argument|called with unexpected argument|attempt to call something which is not a function|^cannot (add|compare|convert|decode)|is not a (string|list|function|set|path|Boolean)|^unexpected argument|^the .*argument passed to`), distro.FailType},
 	{regexp.MustCompile(`out of memory|bad_alloc|Out of Memory|Too many heap sections|Cannot allocate memory`), distro.FailMemory},
 	{regexp.MustCompile(`^assertion .* failed`), distro.FailThrow},
@@ -179,6 +179,7 @@ func relativeText(s, root string) string {
 }
 
 func bound(s string) string {
+	s = strings.ToValidUTF8(s, "\uFFFD")
 	if len(s) <= maxMessage {
 		return s
 	}

@@ -3,7 +3,7 @@
 // One list, needs.tsv, is read here and by setup.sh, which installs what is missing:
 //
 //	tools := doctor.Examine(ctx)
-//	err := doctor.Install(ctx, os.Stderr)
+//	err := doctor.Install(ctx, cache, os.Stderr)
 //
 // Both are part of the program, so that they work without the checkout.
 package doctor
@@ -136,16 +136,16 @@ var versionNumber = regexp.MustCompile(`\d+\.\d+`)
 
 // Install runs the set-up: it installs what is missing, unpacks a kernel and imports tinypkgs' inputs into the cache
 // and the Nix store. It is quick where nothing is missing. Progress goes to stderr.
-func Install(ctx context.Context, stderr io.Writer) error {
-	return setUp(ctx, stderr)
+func Install(ctx context.Context, cache string, stderr io.Writer) error {
+	return setUp(ctx, cache, stderr)
 }
 
 // Ready returns nil where the set-up has nothing to do, else what is missing.
-func Ready(ctx context.Context) error {
-	return setUp(ctx, io.Discard, "--check")
+func Ready(ctx context.Context, cache string) error {
+	return setUp(ctx, cache, io.Discard, "--check")
 }
 
-func setUp(ctx context.Context, stderr io.Writer, args ...string) error {
+func setUp(ctx context.Context, cache string, stderr io.Writer, args ...string) error {
 	dir, err := os.MkdirTemp("", "asterbot-setup-")
 	if err != nil {
 		return fmt.Errorf("run the set-up: %w", err)
@@ -164,10 +164,10 @@ func setUp(ctx context.Context, stderr io.Writer, args ...string) error {
 			return fmt.Errorf("run the set-up: %w", err)
 		}
 	}
-	// The whole environment: proxies, ASTERBOT_CACHE and what sudo needs are the user's.
+	// The whole environment: proxies and what sudo needs are the user's.
 	cmd := &proc.Cmd{
 		Path: "bash", Args: append([]string{filepath.Join(dir, "setup.sh")}, args...),
-		Env: os.Environ(), Stdin: os.Stdin, Stdout: stderr, Stderr: stderr,
+		Env: append(os.Environ(), "ASTERBOT_CACHE="+cache), Stdin: os.Stdin, Stdout: stderr, Stderr: stderr,
 	}
 	if err := cmd.Run(ctx); err != nil {
 		return fmt.Errorf("run the set-up: %w", err)

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/asterinas/asterbot/internal/doctor"
+	"github.com/asterinas/asterbot/internal/kernel"
 )
 
 func TestEveryNeedSaysWhatItIsFor(t *testing.T) {
@@ -76,11 +77,16 @@ func TestSetUpRefusesUnknownArguments(t *testing.T) {
 	assert.Contains(t, string(out), "--tset")
 }
 
+func TestACacheThatIsNotThereIsNotReady(t *testing.T) {
+	require.Error(t, doctor.Ready(t.Context(), filepath.Join(t.TempDir(), "none")))
+}
+
 func TestSetUpDoesNothingTwice(t *testing.T) {
-	if err := doctor.Ready(t.Context()); err != nil {
+	cache := kernel.Cache(os.Getenv)
+	if err := doctor.Ready(t.Context(), cache); err != nil {
 		t.Skipf("needs a machine that is set up: %v", err)
 	}
 	var out strings.Builder
-	require.NoError(t, doctor.Install(t.Context(), &out))
+	require.NoError(t, doctor.Install(t.Context(), cache, &out))
 	assert.Empty(t, out.String())
 }

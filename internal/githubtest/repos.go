@@ -305,7 +305,7 @@ func (c *call) updateRuleset() (int, any) {
 }
 
 func (c *call) branchRules() (int, any) {
-	var list []any
+	list := []any{}
 	for _, set := range c.repo().rulesets {
 		if set["enforcement"] != "active" {
 			continue

@@ -452,3 +452,9 @@ func (c *Comment) object(r *Repo) obj {
 	}
 	return o
 }
+
+// IsOpen reports whether the pull request is open.
+func (p *Pull) IsOpen() bool {
+	defer p.lock()()
+	return p.State == "open"
+}

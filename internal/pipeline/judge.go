@@ -51,7 +51,11 @@ func (r *run) judge(ctx context.Context) []checks.Result {
 		}
 		res.Blame = r.blame(p, head)
 		res.Version = r.version(p)
-		if d, ok := diffs[Ref{p.Of, p.Subject}]; ok && res.Verdict != checks.Passing {
+		d, ok := diffs[Ref{p.Of, p.Subject}]
+		if of, own := diffs[Ref{distro.KindPackage, p.Package}]; own && p.Package != "" && len(of.Causes) > 0 {
+			d, ok = of, true // what became of the package explains its test better than what became of the system
+		}
+		if ok && res.Verdict != checks.Passing {
 			res.Causes, res.Via = d.Causes, d.Via
 		}
 		if r.Repro != nil && (res.Now == checks.Fail || res.Now == checks.Error) {

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"testing"
 
@@ -14,26 +13,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// nixpkgsLib names a checkout of nixpkgs' library (a folder with lib's
-// default.nix): with it, the same modules are evaluated under both.
-const nixpkgsLib = "ASTERBOT_NIX_LIB"
-
 // own is the library under test. Only the module system is asked of it, so that
 // a fault elsewhere does not hide one here.
 func own(t *testing.T) string {
 	dir, err := os.Getwd()
 	require.NoError(t, err)
 	return "(import " + dir + "/properties.nix // import " + dir + "/modules.nix // { types = import " + dir + "/types.nix; })"
-}
-
-func upstream(t *testing.T) string {
-	dir := os.Getenv(nixpkgsLib)
-	if dir == "" {
-		t.Skipf("needs nixpkgs' library: set %s to a checkout of it", nixpkgsLib)
-	}
-	abs, err := filepath.Abs(dir)
-	require.NoError(t, err)
-	return "(import " + abs + ")"
 }
 
 func eval(t *testing.T, expr string) (stdout []byte, stderr string, err error) {
@@ -74,9 +59,6 @@ func values(t *testing.T, lib string) {
 
 func TestModules(t *testing.T) { values(t, own(t)) }
 
-// The table is only worth something if it says what nixpkgs does.
-func TestModulesUpstream(t *testing.T) { values(t, upstream(t)) }
-
 func messages(t *testing.T, lib string, check func(t *testing.T, says []string, stderr string)) {
 	out, stderr, err := eval(t, `builtins.mapAttrs (_: t: t.says) (import `+table(t)+` `+lib+`).errors`)
 	require.NoError(t, err, stderr)
@@ -106,9 +88,4 @@ func TestMessages(t *testing.T) {
 			assert.Regexp(t, regexp.MustCompile(s), stderr)
 		}
 	})
-}
-
-// What is an error here is one there; the words differ.
-func TestMessagesUpstream(t *testing.T) {
-	messages(t, upstream(t), func(*testing.T, []string, string) {})
 }
