@@ -24,8 +24,8 @@ import (
 
 // cli runs a command line in this process.
 type cli struct {
-	dir, cache string
-	env        map[string]string
+	dir string
+	env map[string]string
 }
 
 // output is what a command line left.
