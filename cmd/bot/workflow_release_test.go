@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -14,6 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/asterinas/asterbot/checks"
 	"github.com/asterinas/asterbot/internal/acttest"
 	"github.com/asterinas/asterbot/internal/githubtest"
 )
@@ -88,4 +90,38 @@ func TestAReleaseFromAChangeOfTheVersion(t *testing.T) {
 	assert.Len(t, r.Assets, 3)
 	assert.Contains(t, r.Body, "it is a sample")
 	assert.Equal(t, sha, repo.Tags()["v1.0.0"])
+}
+
+func TestAFailureFromARunIsRunAgainHere(t *testing.T) {
+	ctx, bot := workflowTest(t)
+	p := open(t, sampleRepository(t, bot), "kernel-parameter", "")
+	res := p.run(t, bot).Start(ctx, t)
+	kept, err := filepath.Glob(filepath.Join(res.Artifacts, "asterbot-repro-*-1"))
+	require.NoError(t, err)
+	require.NotEmpty(t, kept, "the shard with the failure kept it")
+
+	var failed *checks.Result
+	for _, c := range theReport(t, res).Cases {
+		if c.Verdict == checks.Regressed && c.Kind == checks.KindTest {
+			failed = &c
+			break
+		}
+	}
+	require.NotNil(t, failed)
+	assert.Contains(t, strings.Join(failed.Repro, "\n"), "bot repro --repository o/r ")
+	name := "test/" + failed.Subject + "/" + failed.Name
+	out := t.TempDir()
+	for _, dir := range kept {
+		cmd := exec.CommandContext(ctx, bot, "repro", "--from", dir, "--out", out, "1", name)
+		said, err := cmd.CombinedOutput()
+		if strings.Contains(string(said), "kept no failure") {
+			continue
+		}
+		var exit *exec.ExitError
+		require.ErrorAs(t, err, &exit, "%s", said)
+		assert.Equal(t, 1, exit.ExitCode(), "it fails here too: %s", said)
+		assert.FileExists(t, filepath.Join(out, "results.json"))
+		return
+	}
+	t.Fatalf("no artifact has %s", name)
 }
