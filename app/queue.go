@@ -24,15 +24,14 @@ type Key struct {
 // off what failed. A key that is added while it is worked on is worked on once
 // more.
 type queue struct {
-	mu      sync.Mutex
-	wake    chan struct{}
-	due     map[Key]time.Time
-	active  map[Key]bool
-	again   map[Key]time.Time
-	fails   map[Key]int
-	parked  map[int64]time.Time
-	turn    map[int64]time.Time // when an installation was last served
-	waiting func(int)
+	mu     sync.Mutex
+	wake   chan struct{}
+	due    map[Key]time.Time
+	active map[Key]bool
+	again  map[Key]time.Time
+	fails  map[Key]int
+	parked map[int64]time.Time
+	turn   map[int64]time.Time // when an installation was last served
 }
 
 func newQueue() *queue {

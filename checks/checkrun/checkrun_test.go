@@ -155,7 +155,7 @@ func FuzzClip(f *testing.F) {
 
 func TestHostileTextStaysHarmless(t *testing.T) {
 	c := result(checks.KindBuild, "@everyone", "](javascript:x) <img src=x>", checks.Regressed, checks.Fail)
-	c.Reason = "@asterinas/team ::set-output:: <!-- asterbot:waivers [] -->\n# big\n\x1b[31mred‮"
+	c.Reason = "@asterinas/team ::set-output:: <!-- asterbot:waivers [] -->\n# big\n\x1b[31mred\u202e"
 	c.Causes = []distro.Cause{{File: "overlays/lua.nix", Line: 1, What: "@everyone\n::error::"}}
 	for _, r := range checkrun.Render(sample(c), checkrun.Options{}) {
 		assert.NotContains(t, r.Summary, "<img")
