@@ -39,8 +39,8 @@ type Cmd struct {
 	// HOME of this process. To inherit everything say os.Environ().
 	Env []string
 	Dir string
-	// Stdin, Stdout and Stderr are as in exec.Cmd. The end of stderr is kept
-	// for the Error in any case.
+	// Stdin, Stdout and Stderr are as in exec.Cmd; Stdout and Stderr may be one
+	// writer. The end of stderr is kept for the Error in any case.
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
 	// ExtraFiles are as in exec.Cmd: entry i becomes descriptor 3+i.
@@ -118,6 +118,13 @@ func (c *Cmd) Start(ctx context.Context) error {
 	c.cmd.Stderr = &c.tail
 	if c.Stderr != nil {
 		c.cmd.Stderr = io.MultiWriter(&c.tail, c.Stderr)
+		if _, file := c.Stdout.(*os.File); c.Stdout != nil && !file {
+			// Each stream is copied by a goroutine of its own, and both may go to one
+			// writer.
+			var mu sync.Mutex
+			c.cmd.Stdout = &locked{&mu, c.Stdout}
+			c.cmd.Stderr = &locked{&mu, c.cmd.Stderr}
+		}
 	}
 	// A grandchild that keeps our pipes open must not stall Wait.
 	c.cmd.WaitDelay = 5 * time.Second
@@ -239,6 +246,18 @@ func (c *Cmd) explain(err error) *Error {
 		}
 	}
 	return e
+}
+
+// locked is a writer that takes turns with others of its lock.
+type locked struct {
+	mu *sync.Mutex
+	w  io.Writer
+}
+
+func (l *locked) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.w.Write(p)
 }
 
 // tail keeps the last tailBytes of what is written to it.

@@ -53,6 +53,14 @@ func TestTheTailIsBounded(t *testing.T) {
 	assert.True(t, strings.HasSuffix(e.Tail, "end\n"))
 }
 
+func TestBothStreamsMayGoToOneWriter(t *testing.T) {
+	var out bytes.Buffer
+	c := sh("for i in 1 2 3 4 5 6 7 8 9; do echo out; echo err >&2; done")
+	c.Stdout, c.Stderr = &out, &out
+	require.NoError(t, c.Run(t.Context()))
+	assert.Len(t, out.String(), 9*8)
+}
+
 func TestTheEnvironmentIsEmptyUnlessGiven(t *testing.T) {
 	t.Setenv("GITHUB_TOKEN", "secret")
 	out, err := sh("env").Output(t.Context())
