@@ -23,4 +23,6 @@ for shell in bash zsh fish; do "$native" completion "$shell" >"$work/completions
 "$native" docs schema >"$out/asterbot.schema.json"
 tar --create --gzip --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner --file "$out/man-and-completions.tar.gz" -C "$work" man completions
 cp action.yml CHANGELOG.md "$out/"
-(cd "$out" && sha256sum -- * >../SHA256SUMS.new && mv ../SHA256SUMS.new SHA256SUMS)
+rm -f "$out/SHA256SUMS"
+(cd "$out" && sha256sum -- *) >"$work/SHA256SUMS"
+mv "$work/SHA256SUMS" "$out/SHA256SUMS"

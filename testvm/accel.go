@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
 
@@ -118,19 +119,17 @@ func measureTCG(ctx context.Context, qemu string) (float64, error) {
 		return 0, err
 	}
 	start := time.Now()
-	spin(probeLoops)
+	runtime.KeepAlive(spin(probeLoops))
 	native := time.Since(start)
 	return min(max(float64(long-short)/float64(native), 2), 8), nil
 }
 
-//go:noinline
-func spin(n uint32) {
+func spin(n uint32) (sum uint32) {
 	for ; n != 0; n-- {
-		sink = n
+		sum ^= n
 	}
+	return sum
 }
-
-var sink uint32
 
 // probeImage is a multiboot kernel that counts down from loops and writes 0x10
 // to isa-debug-exit.

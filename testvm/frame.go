@@ -327,7 +327,7 @@ func live(e *ear, first, last token) []byte {
 
 // maxOutput is how much of an output is brought here; of more, the middle is
 // left out.
-const maxOutput = 8 << 20
+const maxOutput = 4 << 20
 
 // collect returns a command's output: as the console showed it if that is what
 // the guest's file holds, else from the file.

@@ -72,14 +72,11 @@ func leftBehind(dir string) (left []string) {
 	return left
 }
 
-// Hard case: SIGKILL, SIGTERM or Ctrl-C of the harness at any moment leaves no
-// process and no file behind. ASTERBOT_SOAK is the number of times.
-func TestAKilledHarnessLeavesNothing(t *testing.T) {
+func TestAKilledHarnessLeavesNothing(t *testing.T) { killed(t, 3) }
+
+// killed ends harnesses that many times, at random moments.
+func killed(t *testing.T, times int) {
 	needs(t)
-	times := 3
-	if n, err := strconv.Atoi(os.Getenv("ASTERBOT_SOAK")); err == nil {
-		times = n
-	}
 	image := initrd(t, prologue+shellOn("ttyS0"))
 	signals := []syscall.Signal{syscall.SIGKILL, syscall.SIGKILL, syscall.SIGTERM, syscall.SIGINT}
 	seen := 0

@@ -423,6 +423,13 @@ func (src *Source) prepare(ctx context.Context, method Method) (*Snapshot, error
 		return nil, &methodError{err}
 	}
 	snap.held, keep = held, true
+	// Its memory stays, and counts. Where there is no room for it, the first
+	// guest waits or is refused.
+	soon, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	if r, err := snap.base.Budget.Reserve(soon, snap.base.memory(), 0); err == nil {
+		snap.reservation = r
+	}
 	note, err := snap.try(ctx)
 	if note != "" {
 		src.Notes = append(src.Notes, note)

@@ -1,6 +1,8 @@
 package testvm_test
 
 import (
+	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -42,4 +44,28 @@ func TestForksGoOnFromOneBootAndKnowNothingOfEachOther(t *testing.T) {
 			assert.NotEqual(t, random[i], random[j])
 		}
 	}
+}
+
+func TestForksWriteToDisksOfTheirOwnOverWhatTheBootWrote(t *testing.T) {
+	t.Parallel()
+	disk := filepath.Join(t.TempDir(), "disk")
+	require.NoError(t, os.WriteFile(disk, []byte("original"), 0o644))
+	require.NoError(t, os.Truncate(disk, 16<<20))
+	m := linux(t, prologue+"printf booted-- >/dev/vda\nsync\n"+shellOn("ttyS0"))
+	m.Disks = []testvm.Disk{{File: testvm.File{Path: disk}}}
+	src, err := testvm.Prepare(t.Context(), m)
+	require.NoError(t, err)
+	defer src.Close()
+	require.Equal(t, testvm.Fork, src.Method(), "%v", src.Notes)
+	for range 2 {
+		g, s, err := src.Fresh(t.Context())
+		require.NoError(t, err)
+		r, err := s.Run(t.Context(), testvm.Command{Run: "head -c 8 /dev/vda; printf changed- | dd of=/dev/vda conv=fsync 2>/dev/null; head -c 8 /dev/vda"})
+		require.NoError(t, err)
+		assert.Equal(t, "booted--changed-", string(r.Output))
+		assert.Equal(t, testvm.OK, g.Stop(t.Context()).Outcome)
+	}
+	content, err := os.ReadFile(disk)
+	require.NoError(t, err)
+	assert.Equal(t, "original", string(content[:8]), "the image itself is never written to")
 }

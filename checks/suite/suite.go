@@ -184,7 +184,7 @@ func (j Job) Run(ctx context.Context, lab Lab, settled func(checks.Case, checks.
 		r.rounds(ctx, first)
 	}
 	out := r.outcomes(ctx)
-	explain(out)
+	checks.Explain(out)
 	for _, c := range append([]checks.Case{r.Boots()}, r.tests()...) {
 		if !r.told[c] {
 			settled(c, out[c])

@@ -326,6 +326,9 @@ func (w *workspace) versions(ctx context.Context) map[string]string {
 	if v, err := w.nix.Version(ctx); err == nil {
 		out["nix"] = v.String()
 	}
+	if sum := w.images[pipeline.Head].SHA256; sum != "" {
+		out["kernel"] = sum
+	}
 	return out
 }
 

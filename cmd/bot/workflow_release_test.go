@@ -4,14 +4,18 @@ package main_test
 
 import (
 	"context"
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/asterinas/asterbot/checks"
 	"github.com/asterinas/asterbot/internal/acttest"
 	"github.com/asterinas/asterbot/internal/githubtest"
 )
@@ -48,24 +52,76 @@ func TestAReleaseFromAChangeOfTheVersion(t *testing.T) {
 	write(t, dir, "VERSION", "1.0.0\n")
 	git(t, dir, "add", "-A")
 	git(t, dir, "commit", "-qm", "Release 1.0.0")
-	sha := git(t, dir, "rev-parse", "HEAD")
 	gh := githubtest.New(t, githubtest.Options{})
 	repo := gh.AddRepo("o", "r")
-	repo.Import("main", sha, nil)
-	run := acttest.Run{
-		Dir: dir, Repository: "o/r", Workflow: "caller.yml", Event: "push", Bot: bot, API: gh.URL, Token: gh.ActionsToken(repo, map[string]string{"contents": "write"}),
-		Env: map[string]string{"ASTERBOT_CACHE": cache(t)},
-		Payload: map[string]any{
-			"ref": "refs/heads/main", "before": git(t, dir, "rev-parse", "HEAD^"), "after": sha, "repository": map[string]any{"full_name": "o/r", "default_branch": "main"},
-			"sender": map[string]any{"login": "ann", "id": 7, "type": "User"},
-		},
+	shared := cache(t)
+	push := func() (string, *acttest.Result) {
+		sha := git(t, dir, "rev-parse", "HEAD")
+		repo.Import("main", sha, nil)
+		return sha, acttest.Run{
+			Dir: dir, Repository: "o/r", Workflow: "caller.yml", Event: "push", Bot: bot, API: gh.URL, Token: gh.ActionsToken(repo, map[string]string{"contents": "write"}),
+			Env: map[string]string{"ASTERBOT_CACHE": shared},
+			Payload: map[string]any{
+				"ref": "refs/heads/main", "before": git(t, dir, "rev-parse", "HEAD^"), "after": sha, "repository": map[string]any{"full_name": "o/r", "default_branch": "main"},
+				"sender": map[string]any{"login": "ann", "id": 7, "type": "User"},
+			},
+		}.Start(ctx, t)
 	}
-	res := run.Start(ctx, t)
+	_, res := push()
+	assert.False(t, res.OK, "the sample has cases that fail, and there is no release before it that had them too")
+	assert.Empty(t, repo.Releases())
+	var waivers strings.Builder
+	for _, a := range res.Acted("error") {
+		if name, _, ok := strings.Cut(a.Arg, ": "); ok && a.Props["title"] == "release: case" {
+			fmt.Fprintf(&waivers, "- case: %q\n  version: 1.0.0\n  reason: it is a sample\n  tracker: https://example.org/1\n  by: ann\n", name)
+		}
+	}
+	require.NotEmpty(t, waivers.String(), "the gate names them")
+
+	write(t, dir, ".github/asterbot-waivers.yml", waivers.String())
+	git(t, dir, "add", "-A")
+	git(t, dir, "commit", "-qm", "Waive what a sample may have")
+	sha, res := push()
 	require.True(t, res.OK)
 	require.Len(t, repo.Releases(), 1)
 	r := repo.Releases()[0]
 	assert.False(t, r.Draft)
 	assert.Equal(t, "v1.0.0", r.Tag)
 	assert.Len(t, r.Assets, 3)
+	assert.Contains(t, r.Body, "it is a sample")
 	assert.Equal(t, sha, repo.Tags()["v1.0.0"])
+}
+
+func TestAFailureFromARunIsRunAgainHere(t *testing.T) {
+	ctx, bot := workflowTest(t)
+	p := open(t, sampleRepository(t, bot), "kernel-parameter", "")
+	res := p.run(t, bot).Start(ctx, t)
+	kept, err := filepath.Glob(filepath.Join(res.Artifacts, "asterbot-repro-*-1"))
+	require.NoError(t, err)
+	require.NotEmpty(t, kept, "the shard with the failure kept it")
+
+	var failed *checks.Result
+	for _, c := range theReport(t, res).Cases {
+		if c.Verdict == checks.Regressed && c.Kind == checks.KindTest {
+			failed = &c
+			break
+		}
+	}
+	require.NotNil(t, failed)
+	assert.Contains(t, strings.Join(failed.Repro, "\n"), "bot repro --repository o/r ")
+	name := "test/" + failed.Subject + "/" + failed.Name
+	out := t.TempDir()
+	for _, dir := range kept {
+		cmd := exec.CommandContext(ctx, bot, "repro", "--from", dir, "--out", out, "1", name)
+		said, err := cmd.CombinedOutput()
+		if strings.Contains(string(said), "kept no failure") {
+			continue
+		}
+		var exit *exec.ExitError
+		require.ErrorAs(t, err, &exit, "%s", said)
+		assert.Equal(t, 1, exit.ExitCode(), "it fails here too: %s", said)
+		assert.FileExists(t, filepath.Join(out, "results.json"))
+		return
+	}
+	t.Fatalf("no artifact has %s", name)
 }

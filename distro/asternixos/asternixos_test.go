@@ -182,3 +182,18 @@ func bot(t *testing.T) string {
 	require.NoError(t, err, string(out))
 	return file
 }
+
+// A package that brings Linux modules fails the build of an Asterinas system, by name.
+func TestModulesFailTheBuild(t *testing.T) {
+	dir := set(t)
+	expr := `let pkgs = import ` + dir + ` { overlays = map (o: o.overlay) (import ` + here(t) + `/overlays); }; in
+	  (pkgs.nixos {
+	    imports = [ ` + here(t) + `/configuration.nix ];
+	    system.kernel = { image = ` + here(t) + `/pin.json; profile = "asterinas"; };
+	    environment.systemPackages = [ (pkgs.runCommand "with-module" { } "mkdir -p $out/bin $out/lib/modules/6.1; touch $out/lib/modules/6.1/x.ko.xz") ];
+	  }).config.system.build.toplevel`
+	out, err := exec.CommandContext(t.Context(), "nix-build", append(tinypkgs.NixOptions(dir), "--no-out-link", "--expr", expr)...).CombinedOutput()
+	require.Error(t, err, "it builds: %s", out)
+	assert.Contains(t, string(out), "Linux kernel modules are in the closure of environment.systemPackages, and Asterinas loads none")
+	assert.Contains(t, string(out), "with-module/lib/modules/6.1/x.ko.xz")
+}

@@ -179,6 +179,7 @@ func relativeText(s, root string) string {
 }
 
 func bound(s string) string {
+	s = strings.ToValidUTF8(s, "\uFFFD")
 	if len(s) <= maxMessage {
 		return s
 	}

@@ -166,7 +166,7 @@ func (r Run) Start(ctx context.Context, t *testing.T) *Result {
 	args := []string{
 		r.Event, "-C", r.Dir, "-W", filepath.Join(r.Dir, ".github", "workflows", r.Workflow), "-e", event,
 		"-P", "ubuntu-latest=-self-hosted", "-P", "ubuntu-24.04=-self-hosted", "--no-cache-server", "--no-skip-checkout", "--json", "--pull=false",
-		"--action-cache-path", filepath.Join(tmp, "act"), "--concurrent-jobs", "2", "-s", "GITHUB_TOKEN="+orElse(r.Token, "acttest-token"), "--defaultbranch", "main",
+		"--action-cache-path", filepath.Join(tmp, "act"), "--concurrent-jobs", "2", "-s", "GITHUB_TOKEN=" + orElse(r.Token, "acttest-token"), "--defaultbranch", "main",
 	}
 	for k, v := range env {
 		args = append(args, "--env", k+"="+v)

@@ -3,7 +3,7 @@
 #
 #   setup.sh            what 'bot check' and 'bot demo' need
 #   setup.sh --test     also what 'make test' needs
-#   setup.sh --check    say what is missing, change nothing
+#   setup.sh --check    say what is missing, change nothing; exit with a failure if anything is
 #
 # 1. Debian packages of needs.tsv, by apt (root, or sudo).
 # 2. A Debian cloud kernel and source packages, downloaded with a private apt configuration derived
@@ -245,9 +245,11 @@ tree() {
 
 nix_store() { nix-store --option substituters '' "$@" 2> >(grep -v "nixbld\|NIX_PATH" >&2); }
 
+echo >"$work/probe"
+nix_store --add "$work/probe" >/dev/null ||
+  die "this user cannot add to the Nix store: run the same command with sudo, or let a Nix daemon serve this user (Debian: nix-setup-systemd) and trust it (trusted-users in nix.conf)"
 closure >"$work/closure" || die "packages above are in store.tsv, but not installed: apt-get install them"
 previous=$cache/debian.tsv
-
 say "importing $(wc -l <"$work/closure") Debian packages, sources and the kernel into the Nix store"
 : >"$work/debian.tsv"
 while IFS=$'\t' read -r package version deps; do
@@ -287,8 +289,7 @@ done <"$work/closure"
 cut -f4 "$work/debian.tsv" >>"$work/paths"
 
 # Garbage collection must not take what host.nix names.
-rm -rf "$cache/roots.new" && mkdir "$cache/roots.new"
-rm -rf "$cache/roots" && mv "$cache/roots.new" "$cache/roots"
+rm -rf "$cache/roots" && mkdir "$cache/roots"
 while read -r path; do
   nix_store --realise --indirect --add-root "$cache/roots/$(basename "$path")" "$path" >/dev/null
 done <"$work/paths"

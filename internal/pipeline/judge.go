@@ -117,36 +117,6 @@ func (r *run) blame(p checks.PlannedCase, head checks.Outcome) checks.Blame {
 	return checks.BlameNone
 }
 
-// explainLikely keeps of each failing case the kernel's lines that no passing
-// case of the same machine logged, at most three: the likely causes.
-func explainLikely(cases []checks.Result) {
-	common := map[string]bool{}
-	seen := func(machine, line string) string { return machine + "\x00" + line }
-	uses := map[string]int{}
-	for _, c := range cases {
-		for _, line := range c.Kernel {
-			if c.Now == checks.Pass {
-				common[seen(c.Machine, line)] = true
-			}
-			uses[line]++
-		}
-	}
-	for i := range cases {
-		c := &cases[i]
-		if c.Now != checks.Fail || len(c.Likely) > 0 {
-			continue
-		}
-		for _, line := range c.Kernel {
-			if !common[seen(c.Machine, line)] {
-				c.Likely = append(c.Likely, line)
-			}
-		}
-		// The rarer a line is, the more it says.
-		slices.SortStableFunc(c.Likely, func(a, b string) int { return cmp.Compare(uses[a], uses[b]) })
-		c.Likely = c.Likely[:min(3, len(c.Likely))]
-	}
-}
-
 // sortedCases are the cases of outcomes in a fixed order.
 func sortedCases(m map[checks.Case]checks.Outcome) []checks.Case {
 	return slices.SortedFunc(maps.Keys(m), func(a, b checks.Case) int {

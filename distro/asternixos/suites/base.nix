@@ -30,7 +30,7 @@
     { name = "unshare-uts"; package = "util-linux"; run = "unshare --uts sh -c 'hostname inside && hostname' && hostname | grep -vx inside"; expect = "^inside$"; }
     { name = "tmpfs"; package = "util-linux"; run = "mkdir -p /tmp/m && mount -t tmpfs none /tmp/m && echo x > /tmp/m/y && umount /tmp/m && ls /tmp/m | wc -l"; expect = "^0$"; }
     { name = "strace"; package = "strace"; run = "strace -o /tmp/s.out -e trace=write echo traced && grep -c '^write(1, \"traced' /tmp/s.out"; expect = "^traced\\s+1$"; timeout = 60; }
-    { name = "tmux"; package = "tmux"; run = "tmux -f /dev/null new-session -d -s t 'echo in tmux > /tmp/tmux.out; sleep 60' && for i in 1 2 3 4 5 6 7 8 9; do [ -s /tmp/tmux.out ] && break; sleep 1; done; cat /tmp/tmux.out; tmux kill-server"; expect = "^in tmux"; timeout = 60; }
+    { name = "tmux"; package = "tmux"; run = "tmux -f /dev/null new-session -d -s t 'echo in tmux > /tmp/tmux.out; sleep 60' && for i in $(seq 45); do [ -s /tmp/tmux.out ] && break; sleep 1; done; cat /tmp/tmux.out; tmux kill-server"; expect = "^in tmux"; timeout = 60; }
     { name = "vim"; package = "vim"; run = "seq 3 > /tmp/v.txt && vi -es -u NONE /tmp/v.txt -c '%s/2/two/' -c wq; cat /tmp/v.txt"; expect = "^1\\s+two\\s+3$"; timeout = 60; }
     { name = "gnupg"; package = "gnupg"; run = "export GNUPGHOME=/tmp/gpg && mkdir -p -m 700 $GNUPGHOME && echo secret > /tmp/g.txt && gpg --batch --yes --passphrase x --pinentry-mode loopback -c /tmp/g.txt && gpg --batch --quiet --passphrase x --pinentry-mode loopback -d /tmp/g.txt.gpg; gpgconf --kill all"; expect = "^secret"; timeout = 120; }
     { name = "signals"; package = "bash"; run = "bash -c 'trap \"echo caught\" USR1; kill -USR1 $$; echo done'"; expect = "^caught\\s+done$"; }

@@ -328,12 +328,9 @@ let
           ++ defs
         else
           defs;
-      # Only what is not the default counts as setting a read-only option.
       checkedDefs =
-        if declaration.readOnly or false && length (definitions.merge loc types.raw withDefault).defs > 1 || declaration.readOnly or false && declaration ? default && defs != [ ] then
-          throw "The option `${showOption loc}' is read-only, but it's set multiple times. Definition values:${
-            showDefs (definitions.merge loc types.raw withDefault).defs
-          }"
+        if declaration.readOnly or false && length withDefault > 1 then
+          throw "The option `${showOption loc}' is read-only, but it's set multiple times. Definition values:${showDefs withDefault}"
         else
           withDefault;
       merged = definitions.merge loc type checkedDefs;

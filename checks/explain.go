@@ -1,11 +1,9 @@
-package suite
+package checks
 
 import (
 	"cmp"
 	"regexp"
 	"slices"
-
-	"github.com/asterinas/asterbot/checks"
 )
 
 // maxLikely is how many likely causes a failure has at most.
@@ -20,17 +18,17 @@ var (
 	hearsay = regexp.MustCompile(`(?i)terminating on signal|is ignored|segfault at|process [^ ]+ exited`)
 )
 
-// explain sets the likely causes of failures: the kernel's lines that no
+// Explain sets the likely causes of failures: the kernel's lines that no
 // passing case of the same machine logged. Every case draws warnings, so a
 // list of them explains nothing; what only a failing case draws does. Lines that
 // say what is missing come first, then the rarer ones.
-func explain(outcomes map[checks.Case]checks.Outcome) {
+func Explain(outcomes map[Case]Outcome) {
 	type seen struct{ machine, line string }
 	common := map[seen]bool{}
 	failures := map[seen]int{}
 	for _, o := range outcomes {
 		for _, line := range o.Kernel {
-			if o.Status == checks.Pass {
+			if o.Status == Pass {
 				common[seen{o.Machine, line}] = true
 			} else {
 				failures[seen{o.Machine, line}]++
@@ -47,7 +45,7 @@ func explain(outcomes map[checks.Case]checks.Outcome) {
 		return 1
 	}
 	for c, o := range outcomes {
-		if o.Status != checks.Fail || c.Kind != checks.KindTest {
+		if o.Status != Fail || c.Kind != KindTest {
 			continue
 		}
 		o.Likely = nil
