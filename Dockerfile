@@ -1,4 +1,5 @@
-# Two images of one binary. This file is built by the repository's workflow.
+# Two images of one binary, built by the repository's own workflow: there it is tried, not on a
+# developer's machine without a container engine.
 #
 #   docker build --target server .   the GitHub App: a static binary, no shell, not root
 #   docker build --target runner .   what a runner needs: Nix, QEMU, firmware, the binary
@@ -9,7 +10,8 @@ RUN go mod download
 COPY . .
 RUN CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o /out/bot ./cmd/bot
 
-FROM gcr.io/distroless/static-debian12:nonroot AS server
+FROM scratch AS server
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 COPY --from=build /out/bot /bot
 USER 65532:65532
 EXPOSE 8080 9090
