@@ -101,7 +101,9 @@ func (i Installer) Run(ctx context.Context) (*Installation, error) {
 		in.Close()
 		return nil, err
 	}
-	marks.since = g.since
+	marks.mu.Lock()
+	marks.since = g.since // consoles are listened to already
+	marks.mu.Unlock()
 	in.Guest = g
 	select {
 	case <-g.done:
