@@ -54,7 +54,7 @@ const (
 
 // MakePlan says which cases to run, and why. It is a pure function.
 func MakePlan(in Affected) *checks.Plan {
-	p := &planner{Affected: in, plan: &checks.Plan{
+	p := &planner{Affected: in, have: map[checks.Case]bool{}, count: map[checks.Kind]int{}, plan: &checks.Plan{
 		Schema: checks.SchemaPlan, Change: *in.Change, Scope: []distro.Scope{},
 		Packages: []distro.AttrDiff{}, Images: []distro.AttrDiff{}, Suites: []checks.SuitePlan{},
 		Cases: []checks.PlannedCase{}, Stats: in.Stats, Notes: in.Notes,
@@ -76,6 +76,10 @@ func MakePlan(in Affected) *checks.Plan {
 type planner struct {
 	Affected
 	plan *checks.Plan
+	// have are the cases planned so far, without their names, and count how many of
+	// each kind.
+	have  map[checks.Case]bool
+	count map[checks.Kind]int
 }
 
 // scopes says which parts of the distribution the change touches: by the
@@ -136,6 +140,8 @@ func (p *planner) add(kind checks.Kind, of distro.Kind, subject, name, why strin
 	p.plan.Cases = append(p.plan.Cases, checks.PlannedCase{
 		Case: checks.Case{Kind: kind, Of: of, Subject: subject, Name: name}, Why: why, Tier: tier,
 	})
+	p.have[checks.Case{Kind: kind, Of: of, Subject: subject}] = true
+	p.count[kind]++
 }
 
 // packages plans evaluations and builds of packages.
@@ -164,6 +170,7 @@ func (p *planner) packages() {
 				left[rootOf(a)]++
 				continue
 			}
+			p.evaluates(distro.KindPackage, a.Attr, whyOf(a), tier)
 			p.add(checks.KindBuild, distro.KindPackage, a.Attr, "builds", whyOf(a), tier)
 		}
 	}
@@ -184,19 +191,10 @@ func (p *planner) packages() {
 	}
 }
 
-func (p *planner) planned(kind checks.Kind) (n int) {
-	for _, c := range p.plan.Cases {
-		if c.Kind == kind {
-			n++
-		}
-	}
-	return n
-}
+func (p *planner) planned(kind checks.Kind) int { return p.count[kind] }
 
 func (p *planner) has(kind checks.Kind, of distro.Kind, subject string) bool {
-	return slices.ContainsFunc(p.plan.Cases, func(c checks.PlannedCase) bool {
-		return c.Kind == kind && c.Of == of && c.Subject == subject
-	})
+	return p.have[checks.Case{Kind: kind, Of: of, Subject: subject}]
 }
 
 // images plans what happens to images: built, installed, and what is installed
@@ -227,6 +225,7 @@ func (p *planner) images() {
 		default:
 			continue
 		}
+		p.evaluates(distro.KindImage, a.Name, why, tierRest)
 		p.add(checks.KindBuild, distro.KindImage, a.Name, "builds", why, tierRest)
 		if a.Suite == nil {
 			continue
@@ -294,12 +293,11 @@ func (p *planner) suites() {
 		if slices.Contains(p.Smoke, a.Name) {
 			tier = tierRoots
 		}
-		if differs && d.Status == distro.StatusEvalFixed {
-			p.add(checks.KindEval, distro.KindSuite, a.Name, "evaluates", whyOf(d), tierRoots)
-		}
+		p.evaluates(distro.KindSuite, a.Name, s.Why, tier)
 		p.add(checks.KindBuild, distro.KindSuite, a.Name, "builds", s.Why, tier)
 		p.add(checks.KindBoot, distro.KindSuite, a.Name, "boots", s.Why, tier)
 		p.tests(a, s.Why, tier)
+		p.removedTests(was[a.Name], a, tier)
 		p.plan.Suites = append(p.plan.Suites, s)
 	}
 	for _, a := range p.Diff.Suites {
@@ -312,6 +310,27 @@ func (p *planner) suites() {
 		}
 		p.plan.Suites = append(p.plan.Suites, checks.SuitePlan{Name: a.Attr, Status: a.Status, Why: why, Causes: a.Causes, Failure: a.Failure})
 		p.add(checks.KindEval, distro.KindSuite, a.Attr, "evaluates", why, tierRoots)
+	}
+}
+
+// evaluates plans the case that an attribute evaluates, unless it is planned: what
+// is built is evaluated first, and both are cases.
+func (p *planner) evaluates(of distro.Kind, name, why string, tier int) {
+	if !p.has(checks.KindEval, of, name) {
+		p.add(checks.KindEval, of, name, "evaluates", why, tier)
+	}
+}
+
+// removedTests plans the cases that a suite no longer has: a test that disappears
+// is told, not passed over.
+func (p *planner) removedTests(was *distro.Suite, a distro.Attr, tier int) {
+	if was == nil || a.Suite == nil {
+		return
+	}
+	for _, c := range was.Cases {
+		if !slices.ContainsFunc(a.Suite.Cases, func(h distro.CaseSpec) bool { return h.Name == c.Name }) {
+			p.add(checks.KindTest, distro.KindSuite, a.Name, c.Name, "the suite no longer has it", tier)
+		}
 	}
 }
 
