@@ -98,7 +98,13 @@ func (e *Evidence) places(r *Root, f Field) []Place {
 		}
 	}
 	out = out[:min(len(out), maxCausesPerField)]
-	for _, p := range append(set, e.Attr(r)...) {
+	// Where the attribute is defined says little when what it is made of is known: an
+	// entry lists every package, and some other line of it may have changed.
+	where := set
+	if len(out) == 0 {
+		where = slices.Concat(set, e.Attr(r))
+	}
+	for _, p := range where {
 		if slices.Contains(e.Files, p.File) {
 			if !slices.ContainsFunc(out, func(q Place) bool { return q.File == p.File }) {
 				out = append(out, Place{p.File, e.lineFrom(p)})

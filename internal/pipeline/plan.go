@@ -274,7 +274,7 @@ func (p *planner) suites() {
 			reasons = append(reasons, "its system changed: "+whyOf(d))
 		}
 		if words := distro.SuiteChanges(was[a.Name], a.Suite); differs && d.Status != distro.StatusAdded && words != "" {
-			reasons = append(reasons, words+" changed")
+			reasons = append(reasons, "what it runs changed: "+words)
 		}
 		if kernel {
 			reasons = append(reasons, kernelWhy)
@@ -441,7 +441,9 @@ func rootOf(a distro.AttrDiff) string {
 func whyOf(a distro.AttrDiff) string {
 	var what []string
 	for _, c := range a.Causes {
-		what = append(what, c.What)
+		if !slices.Contains(what, c.What) {
+			what = append(what, c.What)
+		}
 	}
 	words := few(what, 3)
 	switch a.Status {
