@@ -44,13 +44,13 @@ test-upstream: setup
 
 # Long campaigns: docs/reliability.md.
 soak: setup
-	$(GO) test -tags soak -run '^TestSoak' -count 1 -timeout 6h -v ./...
+	$(GO) test -tags soak -run '^TestSoak|^TestAReleaseFrom|^TestAFailureFromARun' -count 1 -timeout 6h -v ./...
 
 # Every fuzz target for FUZZTIME.
 fuzz: setup
 	@$(GO) list -f '{{.Dir}}' ./... | while read -r dir; do \
 		for target in $$(grep -hoE '^func Fuzz[A-Za-z0-9_]+' "$$dir"/*_test.go 2>/dev/null | cut -c6-); do \
-			echo "$$dir $$target"; (cd "$$dir" && $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) .) || exit 1; \
+			echo "$$dir $$target"; (cd "$$dir" && $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x .) || exit 1; \
 		done; \
 	done
 

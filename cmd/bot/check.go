@@ -135,6 +135,13 @@ func checkSubject(ctx context.Context, e *env, s subject, out string, asJSON boo
 	return runCheck(ctx, e, checkOptions{subject: s, settleOptions: settleOptions{Out: out}, JSON: asJSON})
 }
 
+// What is remembered is kept for as long as a pull request may reasonably take, and
+// small enough for a cache of GitHub Actions.
+const (
+	memoAge   = 90 * 24 * time.Hour
+	memoBytes = 256 << 20
+)
+
 // settle settles a plan's cases on this machine.
 func (w *workspace) settle(ctx context.Context, e *env, o settleOptions, out string, plan *checks.Plan, p pipeline.Progress, buildOnly bool) (*checks.Results, error) {
 	again, err := o.again()
@@ -144,14 +151,20 @@ func (w *workspace) settle(ctx context.Context, e *env, o settleOptions, out str
 	if err := enoughDisk(out); err != nil {
 		return nil, couldNotLook(err)
 	}
+	remembered := &memo.Store{
+		Dir:  filepath.Join(w.cache, "memo"),
+		Warn: func(err error) { p.Note(err.Error()) },
+	}
+	defer func() {
+		if _, err := remembered.Prune(memoAge, memoBytes); err != nil {
+			p.Note("remembered outcomes could not be pruned: " + err.Error())
+		}
+	}()
 	c := &pipeline.Check{
 		Distribution: distribution{w},
 		Builder:      builder{w: w, out: out, progress: p},
 		Machines:     newMachines(w, o, out),
-		Memo: &memo.Store{
-			Dir:  filepath.Join(w.cache, "memo"),
-			Warn: func(err error) { p.Note(err.Error()) },
-		},
+		Memo:         remembered,
 		Progress:     p,
 		BuildOnly:    buildOnly,
 		BaseOnDemand: o.BaseOnDemand,
