@@ -167,9 +167,8 @@ func (w *workspace) kernelPlan(diff *distro.Diff) checks.KernelPlan {
 		if diff.Kernel.Status == distro.StatusMeta {
 			k.Status, k.Why = pipeline.KernelChanged, "its parameters changed"
 		}
-		for _, c := range diff.Kernel.Causes {
-			k.Why += ": " + c.What
-			break
+		if len(inputs) > 0 {
+			k.Why += " (" + someOf(inputs, 3) + ")"
 		}
 	case len(inputs) > 0 && w.config.Kernel.Build != nil:
 		k.Status, k.Why = pipeline.KernelUnknown, which+"; it is not built yet"
