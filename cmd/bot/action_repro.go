@@ -15,6 +15,7 @@ import (
 
 	"github.com/asterinas/asterbot/checks"
 	"github.com/asterinas/asterbot/checks/report"
+	"github.com/asterinas/asterbot/checks/suite"
 	"github.com/asterinas/asterbot/internal/proc"
 )
 
@@ -85,7 +86,7 @@ func (s *step) keepRepros(ctx context.Context, results *checks.Results) error {
 			}
 			m.Cases = append(m.Cases, c)
 			if run := s.Getenv("GITHUB_RUN_ID"); run != "" {
-				r.Repro = append(r.Repro, fmt.Sprintf("bot repro --repository %s %s %s", shellWord(s.Getenv("GITHUB_REPOSITORY")), run, shellWord(caseID(r.Case))))
+				r.Repro = append(r.Repro, fmt.Sprintf("bot repro --repository %s %s %s", suite.Quote([]string{s.Getenv("GITHUB_REPOSITORY")}), run, suite.Quote([]string{caseID(r.Case)})))
 			}
 			break
 		}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/asterinas/asterbot/checks"
 	"github.com/asterinas/asterbot/checks/report"
+	"github.com/asterinas/asterbot/checks/suite"
 	"github.com/asterinas/asterbot/distro"
 	"github.com/asterinas/asterbot/internal/config"
 	"github.com/asterinas/asterbot/internal/memo"
@@ -349,16 +350,16 @@ func (w *workspace) versions(ctx context.Context) map[string]string {
 // a system was built that can be booted by itself.
 func (w *workspace) repro(out string) func(r *checks.Result, system string) []string {
 	return func(r *checks.Result, system string) []string {
-		with := fmt.Sprintf("bot check --base %.12s --head %.12s --only %s --again all", w.change.Base, w.change.Head, shellWord(r.Subject))
+		with := fmt.Sprintf("bot check --base %.12s --head %.12s --only %s --again all", w.change.Base, w.change.Head, suite.Quote([]string{r.Subject}))
 		if w.Kernel != "" {
-			with += " --kernel " + shellWord(w.Kernel)
+			with += " --kernel " + suite.Quote([]string{w.Kernel})
 		}
 		if w.Profile != "" {
-			with += " --profile " + shellWord(w.Profile)
+			with += " --profile " + suite.Quote([]string{w.Profile})
 		}
 		cmds := []string{with}
 		if r.Kind == checks.KindBuild && r.Of == distro.KindPackage {
-			cmds = append(cmds, fmt.Sprintf("bot shell %s --at head --base %.12s --head %.12s", shellWord(r.Subject), w.change.Base, w.change.Head))
+			cmds = append(cmds, fmt.Sprintf("bot shell %s --at head --base %.12s --head %.12s", suite.Quote([]string{r.Subject}), w.change.Base, w.change.Head))
 		}
 		if r.Of == distro.KindSuite && system != "" && (r.Kind == checks.KindTest || r.Kind == checks.KindBoot) {
 			cmds = append(cmds, w.vmCommand(out, r, system))

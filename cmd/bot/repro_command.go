@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/asterinas/asterbot/checks"
+	"github.com/asterinas/asterbot/checks/suite"
 	"github.com/asterinas/asterbot/distro"
 )
 
@@ -29,10 +30,7 @@ func (w *workspace) vmCommand(out string, r *checks.Result, system string) strin
 		}
 	}
 	words = append(words, "--out", "repro")
-	for i := range words {
-		words[i] = shellWord(words[i])
-	}
-	return strings.Join(words, " ")
+	return suite.Quote(words)
 }
 
 // caseFile writes a case for bot vm and returns the file's path.
@@ -79,15 +77,4 @@ func fileName(s string) string {
 		return '_'
 	}, s)
 	return strings.TrimLeft(s[:min(len(s), 100)], ".")
-}
-
-// shellWord quotes a word for a shell, where it needs that.
-func shellWord(s string) string {
-	safe := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./=:@,+%", r)
-	}
-	if s != "" && strings.IndexFunc(s, func(r rune) bool { return !safe(r) }) < 0 {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/asterinas/asterbot/checks"
+	"github.com/asterinas/asterbot/checks/suite"
 	"github.com/asterinas/asterbot/distro"
 	"github.com/asterinas/asterbot/distro/nix"
 	"github.com/asterinas/asterbot/distro/tinypkgs"
@@ -111,7 +112,7 @@ func (b buildEnvironment) args(command []string, pure bool) []string {
 	if len(command) > 0 {
 		words := make([]string, len(command))
 		for i, word := range command {
-			words[i] = shellWord(word)
+			words[i] = suite.Quote([]string{word})
 		}
 		line := strings.Join(words, " ")
 		// One word is a line for the shell, as of sh -c: phases are functions, not programs.

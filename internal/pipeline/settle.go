@@ -35,8 +35,8 @@ type Check struct {
 	// Jobs is how many suites run at once; the machines' own budget bounds
 	// them further. Zero means 4.
 	Jobs int
-	// Smoke names the suites whose smoke cases say whether a control is
-	// trustworthy. A suite with smoke cases of its own needs none.
+	// Repro, if set, gives the commands that reproduce a failure; system is the store
+	// path of what was booted, empty where there is none.
 	Repro func(r *checks.Result, system string) []string
 }
 
