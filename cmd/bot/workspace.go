@@ -274,7 +274,11 @@ func isFile(path string) bool {
 func (w *workspace) setKernels(ctx context.Context) error {
 	k := w.config.Kernel
 	under := func(img kernel.Image) *nix.Kernel {
-		return &nix.Kernel{Image: img.Path, Params: k.Params, Protocol: k.Protocol, Profile: w.profileName()}
+		protocol := k.Protocol
+		if protocol == "" && img.ELF {
+			protocol = "multiboot"
+		}
+		return &nix.Kernel{Image: img.Path, Params: k.Params, Protocol: protocol, Profile: w.profileName()}
 	}
 	switch {
 	case w.Kernel != "":
