@@ -24,9 +24,10 @@ type Profile struct {
 	// a good power-off, ExitPanic after a kernel that gave up; zero for none.
 	DebugExit         bool
 	ExitOK, ExitPanic int
-	// Boot bounds the time to the prompt, Silence the time without any sign of
-	// progress, Case the time of a case that has no limit of its own, Stop the
-	// time of powering off; for a machine with KVM, before scaling.
+	// Boot bounds the time to the prompt, Silence the time of the boot without any
+	// sign of progress, Case the time of a case that has no limit of its own, Stop
+	// the time of powering off; for a machine with KVM, before scaling. What a
+	// guest waits for a processor of the host does not count.
 	Boot, Silence, Case, Stop time.Duration
 	// PowerOff is what to type at a prompt to end the guest, the first that
 	// works.
@@ -44,7 +45,7 @@ var Linux = Profile{
 	// host TCG is too slow for the test of the timer, and the kernel panics.
 	Params:  []string{"panic=-1", "no_timer_check", "console=ttyS0"},
 	Boot:    20 * time.Second,
-	Silence: 5 * time.Second,
+	Silence: 2500 * time.Millisecond,
 	Case:    20 * time.Second,
 	Stop:    5 * time.Second,
 	// -f: an init that is a shell does not answer a request. busybox called by
@@ -63,7 +64,7 @@ var Asterinas = Profile{
 	LogParams: []string{"loglevel=warn", "ostd.log_level=warn"},
 	DebugExit: true, ExitOK: 33, ExitPanic: 65,
 	Boot:     20 * time.Second,
-	Silence:  5 * time.Second,
+	Silence:  2500 * time.Millisecond,
 	Case:     20 * time.Second,
 	Stop:     5 * time.Second,
 	PowerOff: Linux.PowerOff,

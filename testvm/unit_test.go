@@ -106,6 +106,39 @@ func TestTheWatchdogTellsSlowFromDead(t *testing.T) {
 	assert.Zero(t, next)
 }
 
+func TestAGuestThatTheHostKeepsWaitingIsNotCalledSlow(t *testing.T) {
+	const s = time.Second
+	for _, tc := range []struct {
+		name   string
+		at     time.Duration // of the verdict
+		waited time.Duration // until then, for a processor
+		more   time.Duration // it is given
+	}{
+		{"it waited for none", 5 * s, 0, 0},
+		{"it waited for next to none", 5 * s, s / 3, 0},
+		{"it waited half of its silence", 5 * s, 5 * s / 2, 5 * s / 2},
+		{"it waited more than can be", 5 * s, 100 * s, 5 * s},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			var w watchdog
+			w.begin("boot", 0, 10*s, 5*s)
+			require.Equal(t, tc.more > 0, w.credit(tc.at, tc.waited))
+			c, next := w.verdict(tc.at)
+			assert.Equal(t, tc.more, next)
+			assert.Equal(t, tc.more > 0, c == nil)
+		})
+	}
+	var w watchdog
+	w.begin("case x", 0, 10*s, 0)
+	for now := 10 * s; ; now = w.deadline { // on a host that never has a processor
+		require.Less(t, now, 100*s, "it ends there too")
+		if !w.credit(now, 100*s) {
+			assert.Equal(t, 40*s, now)
+			break
+		}
+	}
+}
+
 func TestArgsAreThoseOfTheMachineAndNameNothingThatOthersCouldUse(t *testing.T) {
 	m := Machine{
 		Profile: Asterinas, Kernel: &Kernel{Image: "k", Initrd: "a,b", Params: []string{"loglevel=info", "init=/init"}},
