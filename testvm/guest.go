@@ -61,6 +61,7 @@ const launched = 30 * time.Second
 // whatever the guest does is told by its Ending. The guest is killed when ctx
 // ends.
 func (m Machine) Start(ctx context.Context) (*Guest, error) {
+	m = m.withFirmware()
 	if err := m.check(); err != nil {
 		return nil, err
 	}

@@ -20,6 +20,9 @@ type Profile struct {
 	Params []string
 	// LogParams make the kernel log warnings, for a run that is to be explained.
 	LogParams []string
+	// Modern leaves the legacy interface out of virtio devices. Measured: with it,
+	// Asterinas does not see a disk.
+	Modern bool
 	// DebugExit adds the isa-debug-exit device. ExitOK is how QEMU ends after
 	// a good power-off, ExitPanic after a kernel that gave up; zero for none.
 	DebugExit         bool
@@ -62,6 +65,7 @@ var Asterinas = Profile{
 	Memory: 1024, CPUs: 1,
 	Params:    []string{"console=hvc0", "earlycon", "loglevel=error", "ostd.log_level=error"},
 	LogParams: []string{"loglevel=warn", "ostd.log_level=warn"},
+	Modern:    true,
 	DebugExit: true, ExitOK: 33, ExitPanic: 65,
 	Boot:     20 * time.Second,
 	Silence:  2500 * time.Millisecond,

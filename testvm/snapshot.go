@@ -364,7 +364,7 @@ type Source struct {
 // The error is that of a boot: ErrGuestEnded with the Ending in Source.Boot, a
 // LaunchError, or the context's.
 func Prepare(ctx context.Context, m Machine) (*Source, error) {
-	src := &Source{Machine: m}
+	src := &Source{Machine: m.withFirmware()}
 	for _, method := range []Method{Fork, Migrate} {
 		snap, err := src.prepare(ctx, method)
 		if err == nil {

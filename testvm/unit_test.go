@@ -141,15 +141,15 @@ func TestAGuestThatTheHostKeepsWaitingIsNotCalledSlow(t *testing.T) {
 
 func TestArgsAreThoseOfTheMachineAndNameNothingThatOthersCouldUse(t *testing.T) {
 	m := Machine{
-		Profile: Asterinas, Kernel: &Kernel{Image: "k", Initrd: "a,b", Params: []string{"loglevel=info", "init=/init"}},
+		Profile: Asterinas, Kernel: &Kernel{Image: "k", Initrd: "a,b", Params: []string{"loglevel=info", "init=/init", "--", "console=ttyS0"}},
 		Disks: []Disk{{File: File{Path: "/a,b"}}}, Network: RestrictedNetwork,
 	}
 	line := strings.Join(m.Args("/d"), " ")
 	for _, want := range []string{
-		"-machine q35", "-cpu Icelake-Server,+x2apic", "-smp 1", "-accel tcg", "-no-reboot",
+		"-machine q35", "-cpu Icelake-Server,+x2apic", "-smp 1", "-accel tcg", "-no-reboot", "-global virtio-pci.disable-legacy=on",
 		"isa-debug-exit,iobase=0xf4,iosize=0x04", "virtconsole", "logfile=/dev/fd/4", "logfile=/dev/fd/5",
 		"file=/a,,b,format=raw", "snapshot=on", "werror=stop", "restrict=on",
-		"-initrd a,b", "-append console=hvc0 earlycon ostd.log_level=error loglevel=info init=/init",
+		"-initrd a,b", "-append console=hvc0 earlycon ostd.log_level=error loglevel=info init=/init -- console=ttyS0",
 	} {
 		assert.Contains(t, line, want)
 	}
