@@ -24,7 +24,6 @@ test: setup-test lint
 
 # AsterNixOS's suites on a Debian root: real interpreters, compilers, databases and servers, on Linux or on ASTERBOT_KERNEL=IMAGE.
 test-wide: setup-test
-	distro/tinypkgs/nix/debian-root/fetch
 	$(GO) test -tags wide -run '^TestWide$$' -count 1 -timeout 1h -v ./distro/asternixos
 
 lint: setup-test
@@ -60,3 +59,4 @@ setup:
 
 setup-test:
 	@$(SETUP) --test
+	@distro/tinypkgs/nix/debian-root/fetch
