@@ -213,7 +213,7 @@ func TestInstallerAsks(t *testing.T) {
 		{`FAILED: /dev/vda holds data; with --force it is overwritten(?s:.*)guest# `, run("--wrong")},
 		{`usage: asternixos-install(?s:.*)status=2\s+guest# `, run("--disk")},
 		{`--disk needs a device(?s:.*)status=2\s+guest# `, run("--disk /dev/vdz")},
-		{`FAILED: there is no disk /dev/vdz; there are: /dev/vda(?s:.*)status=3\s+guest# `, "mount -o ro /dev/vda /mnt && " + run("--disk /dev/vda --force")},
+		{`FAILED: there is no disk /dev/vdz; there are: /dev/vda(?s:.*)status=3\s+guest# `, "mkdir -p /mnt && mount -o ro /dev/vda /mnt && " + run("--disk /dev/vda --force")},
 		{`FAILED: /dev/vda is in use: /dev/vda is mounted; unmount it first(?s:.*)status=3\s+guest# `, "umount /mnt; " + run("--disk /dev/vda")},
 		{`FAILED: /dev/vda holds data(?s:.*)status=4\s+guest# `, run("--disk /dev/vda --force")},
 		{`the data on /dev/vda will be lost, as --force says(?s:.*)Type its name again to go on: `, "yes"},

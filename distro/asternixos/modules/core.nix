@@ -33,6 +33,9 @@ let
   # `nixos-rebuild` has to do without one where the kernel stays the same.
   commandLine =
     cfg.kernel.commandLine
+    # Boot loaders of NixOS put the generation's init= before all this. To Asterinas until August 2026 that names a
+    # file of the initramfs, and the last one counts.
+    ++ lib.optional (cfg.initramfs.enable && asterinas) "init=/init"
     ++ lib.optional cfg.initramfs.enable "--"
     ++ [
       "root=${cfg.rootDevice}"
