@@ -71,6 +71,7 @@ let
         passthru = { };
         override = _: self;
         customize = _: self;
+        grubTarget = "x86_64-efi";
         overrideAttrs = _: self;
       };
     in
