@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -17,7 +18,6 @@ import (
 	"github.com/asterinas/asterbot/checks/report"
 	"github.com/asterinas/asterbot/checks/suite"
 	"github.com/asterinas/asterbot/distro"
-	"github.com/asterinas/asterbot/internal/config"
 	"github.com/asterinas/asterbot/internal/memo"
 	"github.com/asterinas/asterbot/internal/pipeline"
 	"github.com/asterinas/asterbot/internal/progress"
@@ -116,7 +116,13 @@ func runCheck(ctx context.Context, e *env, o checkOptions) error {
 	if settleErr != nil {
 		rep.Errors = append(rep.Errors, "the check was interrupted: what was settled until then is below")
 	}
-	w.finish(ctx, rep)
+	for _, n := range w.notes {
+		if !slices.Contains(rep.Notices, n) {
+			rep.Notices = append(rep.Notices, n)
+		}
+	}
+	applyKnown(rep)
+	rep.Versions = w.versions(ctx)
 	rep.Started, rep.Seconds = started.UTC().Truncate(time.Second), time.Since(started).Seconds()
 	rep.Headline = report.Headline(rep)
 	if err := report.Write(out, rep); err != nil {
@@ -175,61 +181,6 @@ func (w *workspace) settle(ctx context.Context, e *env, o settleOptions, out str
 		Repro:        w.repro(out),
 	}
 	return c.Settle(ctx, plan)
-}
-
-// finish adds to a report what is known of its surroundings, and applies the
-// list of known failures.
-func (w *workspace) finish(ctx context.Context, rep *checks.Report) {
-	rep.Notices = append(rep.Notices, w.notes...)
-	if rules, err := w.lintCases(ctx); err != nil {
-		rep.Errors = append(rep.Errors, err.Error())
-	} else {
-		rep.Cases = append(rep.Cases, rules...)
-	}
-	known := w.known(ctx, rep)
-	var notices []string
-	rep.Cases, notices = checks.ApplyKnown(rep.Cases, known, time.Now())
-	rep.Notices = append(rep.Notices, notices...)
-	rep.Counts, rep.Conclusion = checks.Count(rep.Cases), checks.Conclude(rep.Cases)
-	rep.Versions = w.versions(ctx)
-}
-
-// known is the list of known failures that both base and head have.
-func (w *workspace) known(ctx context.Context, rep *checks.Report) []checks.Known {
-	list := w.config.KnownFailures
-	if file := w.config.KnownFailuresFile; file != "" {
-		at := func(rev string) []config.KnownFailure {
-			data, err := w.repo.Show(ctx, rev, file, config.MaxSize+1)
-			if errors.Is(err, os.ErrNotExist) {
-				return nil
-			}
-			if err == nil {
-				var more []config.KnownFailure
-				if more, err = config.ParseKnownFailures(file, data); err == nil {
-					return more
-				}
-			}
-			rep.Notices = append(rep.Notices, fmt.Sprintf("the known failures in %s are not used: %v", file, err))
-			return nil
-		}
-		head := map[string]bool{}
-		for _, k := range at(w.change.Merged) {
-			head[k.Pattern] = true
-		}
-		for _, k := range at(w.change.Base) {
-			if head[k.Pattern] {
-				list = append(list, k)
-			}
-		}
-	}
-	var out []checks.Known
-	for _, k := range list {
-		out = append(out, checks.Known{
-			Pattern: k.Pattern, Tracker: k.Tracker, Until: k.Expires.Time,
-			Match: func(c checks.Case) bool { return k.Matches(string(c.Kind), c.Subject, c.Name) },
-		})
-	}
-	return out
 }
 
 // openOut makes the folder for a report and takes it: two checks must not write

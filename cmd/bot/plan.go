@@ -118,7 +118,11 @@ func (w *workspace) affected(ctx context.Context, all bool) (*checks.Plan, error
 	}
 	in.Kernel = w.kernelPlan(c.diff)
 	in.Stats.Seconds = time.Since(began).Seconds()
-	return pipeline.MakePlan(in), nil
+	plan := pipeline.MakePlan(in)
+	if err := w.settleRules(ctx, plan, c.diff != nil || all); err != nil {
+		return nil, err
+	}
+	return plan, nil
 }
 
 // kernelInputs are the changed files that the kernel is made of.
