@@ -133,9 +133,6 @@ func (a *answerer) obey(ctx context.Context, c command.Command) (string, error) 
 	if c.Name == command.Help {
 		return a.help(), nil
 	}
-	if c.Name == command.Explain || c.Name == command.Waive {
-		return fmt.Sprintf("`/%s` needs the GitHub App, which remembers reports and waivers. Without it the report of the run explains every failure, and a failure is let pass in the list of known failures.", c.Name), nil
-	}
 	if c.Name == command.Rebuild && len(c.Targets) > 0 {
 		return "Single packages are rebuilt by the GitHub App. `/rebuild` runs again what failed, `/rebuild all` everything.", nil
 	}
@@ -168,6 +165,10 @@ func (a *answerer) obey(ctx context.Context, c command.Command) (string, error) 
 		return fmt.Sprintf("There is no run of the compatibility workflow for %.12s: push a commit, or close and reopen the pull request.", head), nil
 	case c.Name == command.Cancel:
 		return a.cancel(ctx, runs)
+	case c.Name == command.Explain:
+		return a.explain(ctx, runs[0], c.Subject)
+	case c.Name == command.Waive:
+		return a.waive(ctx, pr, runs[0], c)
 	}
 	return a.rebuild(ctx, runs[0], c.All)
 }

@@ -92,7 +92,7 @@ func (s *step) publish(ctx context.Context) error {
 	if err != nil {
 		return couldNotLook(err)
 	}
-	runs := checkrun.Render(rep, checkrun.Options{ID: id, Whole: s.runAddress()})
+	runs := tokenRuns(rep, id, s.runAddress(), tokenWaivers(have))
 	if _, err := p.Publish(ctx, sha, runs, have); err != nil {
 		return couldNotLook(err)
 	}
