@@ -19,7 +19,7 @@ func (s *step) release(ctx context.Context) error {
 	args := []string{"--repo", s.path("path"), "--rev", orDefault(s.event.Head, "HEAD")}
 	if s.input("release") == "images" {
 		rev := orDefault(s.event.Head, "HEAD")
-		args = append([]string{"release", "images", "--repo", s.path("path"), "--base", rev, "--head", rev, "--out", s.path("assets")}, s.takeKernels()...)
+		args = append([]string{"release", "images", "--repo", s.path("path"), "--base", rev, "--head", rev, "--fresh", "--out", s.path("assets")}, s.takeKernels(nil)...)
 		return s.bot(ctx, s.foreign(), args...)
 	}
 	if s.event.Tag {

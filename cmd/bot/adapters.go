@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -24,9 +25,12 @@ func (d distribution) Evaluate(ctx context.Context, side pipeline.Side, refs []p
 		return nil, err
 	}
 	e.Write = true
+	if side == pipeline.Base && d.w.lacks(side) {
+		return nil, errors.New("its kernel was not built")
+	}
 	if k := d.w.kernels[side]; k != nil {
 		e.Kernel = k
-	} else {
+	} else if !d.w.lacks(side) { // of what lacks its kernel, only packages are evaluated
 		e.OwnKernel = true
 	}
 	for _, r := range refs {
@@ -77,7 +81,7 @@ func (w *workspace) buildOptions() []string {
 			out = append(out, args[i+1]+"="+args[i+2])
 		}
 	}
-	if s := w.config.Trust.Substituters; len(s) > 0 {
+	if s := w.config.Trust.Substituters; len(s) > 0 && !w.Fresh {
 		out = append(out, "substituters="+strings.Join(s, " "), "trusted-public-keys="+strings.Join(w.config.Trust.PublicKeys, " "))
 	}
 	return out

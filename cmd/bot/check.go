@@ -155,6 +155,9 @@ func (w *workspace) settle(ctx context.Context, e *env, o settleOptions, out str
 	if err != nil {
 		return nil, err
 	}
+	if w.Fresh {
+		again = pipeline.AgainAll
+	}
 	if err := enoughDisk(out); err != nil {
 		return nil, couldNotLook(err)
 	}
@@ -180,7 +183,15 @@ func (w *workspace) settle(ctx context.Context, e *env, o settleOptions, out str
 		Jobs:         o.Parallel,
 		Repro:        w.repro(out),
 	}
-	return c.Settle(ctx, plan)
+	if !w.lacks(pipeline.Head) {
+		return c.Settle(ctx, plan)
+	}
+	part, rest := withoutKernel(plan)
+	results, err := c.Settle(ctx, part)
+	if results != nil {
+		results.Cases = append(results.Cases, rest...)
+	}
+	return results, err
 }
 
 // openOut makes the folder for a report and takes it: two checks must not write
@@ -278,7 +289,11 @@ func interrupted(ctx context.Context, err error) error {
 
 // savePlan keeps the plan beside the report.
 func savePlan(dir string, plan *checks.Plan) error {
-	f, err := os.Create(filepath.Join(dir, "plan.json"))
+	return writePlan(filepath.Join(dir, "plan.json"), plan)
+}
+
+func writePlan(file string, plan *checks.Plan) error {
+	f, err := os.Create(file)
 	if err != nil {
 		return err
 	}

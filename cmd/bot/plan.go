@@ -86,7 +86,11 @@ func (w *workspace) plan(ctx context.Context, p pipeline.Progress) (*checks.Plan
 	if err := w.setKernels(ctx); err != nil {
 		return nil, err
 	}
-	return w.affected(ctx, false)
+	plan, err := w.affected(ctx, false)
+	if err == nil {
+		w.settleKernel(plan)
+	}
+	return plan, err
 }
 
 // affected finds out what the change affects, and plans it.

@@ -40,6 +40,8 @@ type subject struct {
 	BuildKernel      bool // run the repository's kernel command, outside any sandbox
 	Untrusted        bool
 	Only             []string
+	NoKernel         []string // sides whose kernel could not be built
+	Fresh            bool     // for a release: nothing that the default branch remembered or cached
 }
 
 func (s *subject) flags(c *cobra.Command) {
@@ -58,6 +60,8 @@ func (s *subject) flags(c *cobra.Command) {
 	f.BoolVar(&s.BuildKernel, "build-kernel", false, "run the configured kernel command; it runs the change's own code outside any sandbox")
 	f.BoolVar(&s.Untrusted, "untrusted", false, "the change is nobody's whom you trust: refuse to run anything without a safe Nix and a sandbox")
 	f.StringArrayVar(&s.Only, "only", nil, "look at this `name` only (repeatable)")
+	f.StringArrayVar(&s.NoKernel, "no-kernel", nil, "the kernel of this `side`, head or base, could not be built: what boots it is an error, and is not booted with another one (repeatable)")
+	f.BoolVar(&s.Fresh, "fresh", false, "look past everything that is remembered, and read no binary cache of the configuration: for a release")
 	for _, name := range []string{"config", "kernel", "base-kernel", "symbols", "control-kernel"} {
 		_ = c.MarkFlagFilename(name) // only fails for a flag that does not exist
 	}
@@ -80,6 +84,7 @@ type workspace struct {
 	cache   string
 	kernels map[pipeline.Side]*nix.Kernel // nil: the entry's own
 	images  map[pipeline.Side]kernel.Image
+	unbuilt map[pipeline.Side]error         // why a kernel does not build
 	specs   map[checks.Case]distro.CaseSpec // head's, for reproducing
 	sets    map[pipeline.Side]*distro.Set   // what the comparison evaluated, where it did
 	notes   []string
@@ -121,7 +126,7 @@ func (w *workspace) export(ctx context.Context) error {
 func (s subject) look(ctx context.Context, e *env) (_ *workspace, err error) {
 	w := &workspace{
 		subject: s, trees: map[pipeline.Side]string{}, kernels: map[pipeline.Side]*nix.Kernel{},
-		images: map[pipeline.Side]kernel.Image{}, specs: map[checks.Case]distro.CaseSpec{}, cache: kernel.Cache(e.Getenv),
+		images: map[pipeline.Side]kernel.Image{}, unbuilt: map[pipeline.Side]error{}, specs: map[checks.Case]distro.CaseSpec{}, cache: kernel.Cache(e.Getenv),
 	}
 	for _, p := range []*string{&w.Repo, &w.Config, &w.Nixpkgs, &w.Kernel, &w.BaseKernel, &w.Symbols, &w.ControlKernel, &w.ControlModules} {
 		if *p != "" && !filepath.IsAbs(*p) {
@@ -277,6 +282,7 @@ func (w *workspace) setKernels(ctx context.Context) error {
 		return &nix.Kernel{Image: img.Path, Params: k.Params, Protocol: k.Protocol, Profile: w.profileName()}
 	}
 	switch {
+	case w.lacks(pipeline.Head):
 	case w.Kernel != "":
 		head, err := kernel.Open(w.Kernel, w.Symbols)
 		if err != nil {
@@ -293,6 +299,11 @@ func (w *workspace) setKernels(ctx context.Context) error {
 	case k.Build != nil && w.BuildKernel:
 		for _, side := range []pipeline.Side{pipeline.Base, pipeline.Head} {
 			img, err := w.buildKernel(ctx, side)
+			if errors.Is(err, kernel.ErrBuild) {
+				w.NoKernel = append(w.NoKernel, string(side))
+				w.unbuilt[side] = err
+				continue
+			}
 			if err != nil {
 				return fmt.Errorf("build the kernel of %s: %w", side, err)
 			}

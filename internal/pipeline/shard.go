@@ -86,13 +86,14 @@ func Part(plan *checks.Plan, number int) (*checks.Plan, error) {
 	return &part, nil
 }
 
-// open are the cases that the plan has not settled itself.
+// open are the cases that the plan has not settled itself. That a kernel builds is
+// a job's of its own.
 func open(plan *checks.Plan) []checks.PlannedCase {
 	settled := map[checks.Case]bool{}
 	for _, r := range plan.Settled {
 		settled[r.Case] = true
 	}
-	return slices.DeleteFunc(slices.Clone(plan.Cases), func(p checks.PlannedCase) bool { return settled[p.Case] })
+	return slices.DeleteFunc(slices.Clone(plan.Cases), func(p checks.PlannedCase) bool { return settled[p.Case] || p.Of == distro.KindKernel })
 }
 
 func subjects(plan *checks.Plan) []*group {
