@@ -352,6 +352,9 @@ func (s *step) shard(ctx context.Context, stage string) error {
 	if s.input("flavour") == "release" {
 		args = append(args, "--fresh")
 	}
+	if url := s.input("binary-cache"); url != "" {
+		args = append(args, "--fill-cache", url)
+	}
 	args = append([]string{stage, "--plan", s.path("plan"), "--shard", strconv.Itoa(n), "--out", s.path("results"), "--base-on-demand"}, args...)
 	return s.early(ctx, s.bot(ctx, s.foreign(), args...))
 }

@@ -104,7 +104,9 @@ func (s *step) announceKernels(plan *checks.Plan, c *config.Config, jobs []kerne
 			Message: "the kernel is built on the runner itself, where its build can reach the runner's own processes: name a container by digest in " + config.Path})
 	}
 	s.log.Annotate(action.Annotation{Level: action.Notice, Title: "kernel", Message: fmt.Sprintf("%d kernels to build or to find in the cache, with %s", len(jobs), report.Plain(b.Command))})
-	plan.Cases = append(plan.Cases, checks.PlannedCase{Case: kernelCase, Why: "everything that boots needs it"})
+	if s.input("only") == "" { // else another run builds it, or did
+		plan.Cases = append(plan.Cases, checks.PlannedCase{Case: kernelCase, Why: "everything that boots needs it"})
+	}
 	return s.files.Output("kernel-build", string(doc))
 }
 

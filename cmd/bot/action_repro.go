@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/asterinas/asterbot/checks"
@@ -70,7 +71,7 @@ func (s *step) keepRepros(ctx context.Context, results *checks.Results) error {
 			if match == nil {
 				continue
 			}
-			id, n, err := keepSystem(ctx, dir, match[2], match[1], &m, reproBudget-used)
+			id, n, err := keepSystem(ctx, dir, system{match[2], match[1], s.symbols()}, &m, reproBudget-used)
 			if err != nil {
 				return err
 			}
@@ -105,28 +106,56 @@ func caseID(c checks.Case) string {
 	return strings.Join([]string{string(c.Kind), c.Subject, c.Name}, "/")
 }
 
+// system is what a failure was booted from.
+type system struct {
+	dir, profile string
+	symbols      string // of the kernel under test; empty where there are none
+}
+
+// files are a system's files by role, those that there are.
+func (s system) files() (roles []string, at map[string]string) {
+	at = map[string]string{
+		"kernel": filepath.Join(s.dir, "kernel"), "initrd": filepath.Join(s.dir, "initrd"), "disk": filepath.Join(s.dir, "disk.img"), "symbols": s.symbols,
+	}
+	for _, role := range reproRoles {
+		if at[role] != "" && exists(at[role]) {
+			roles = append(roles, role)
+		}
+	}
+	return roles, at
+}
+
+// reproRoles are also the flags of bot vm.
+var reproRoles = []string{"kernel", "initrd", "disk", "symbols"}
+
+// symbols are those of the kernel under test, if a job built it and left them.
+func (s *step) symbols() string {
+	args := s.takeKernels(nil)
+	if i := slices.Index(args, "--symbols"); i >= 0 {
+		return args[i+1]
+	}
+	return ""
+}
+
 // keepSystem keeps the files of a bootable system. id is empty where they would
 // not fit into left bytes.
-func keepSystem(ctx context.Context, dir, system, profile string, m *reproManifest, left int64) (id string, used int64, err error) {
+func keepSystem(ctx context.Context, dir string, from system, m *reproManifest, left int64) (id string, used int64, err error) {
 	files := map[string]string{}
 	ids := sha256.New()
-	for _, f := range []struct{ role, name string }{{"kernel", "kernel"}, {"initrd", "initrd"}, {"disk", "disk.img"}} {
-		p := filepath.Join(system, f.name)
-		if !exists(p) {
-			continue
-		}
-		sum, err := fileSum(p)
+	roles, at := from.files()
+	for _, role := range roles {
+		sum, err := fileSum(at[role])
 		if err != nil {
 			return "", 0, err
 		}
-		files[f.role] = sum
-		fmt.Fprintf(ids, "%s %s\n", f.role, sum)
+		files[role] = sum
+		fmt.Fprintf(ids, "%s %s\n", role, sum)
 	}
-	params, err := os.ReadFile(filepath.Join(system, "kernel-params"))
+	params, err := os.ReadFile(filepath.Join(from.dir, "kernel-params"))
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return "", 0, err
 	}
-	s := reproSystem{Profile: profile, Params: strings.TrimSpace(string(params)), Files: files}
+	s := reproSystem{Profile: from.profile, Params: strings.TrimSpace(string(params)), Files: files}
 	fmt.Fprintf(ids, "%s\n%s\n", s.Profile, s.Params)
 	id = hex.EncodeToString(ids.Sum(nil))
 	if _, ok := m.Systems[id]; ok {
@@ -136,16 +165,15 @@ func keepSystem(ctx context.Context, dir, system, profile string, m *reproManife
 	if err := os.MkdirAll(store, 0o755); err != nil {
 		return "", 0, err
 	}
-	for _, f := range []struct{ role, name string }{{"kernel", "kernel"}, {"initrd", "initrd"}, {"disk", "disk.img"}} {
-		sum, ok := files[f.role]
-		to := filepath.Join(store, sum+".zst")
-		if !ok || exists(to) {
+	for _, role := range roles {
+		to := filepath.Join(store, files[role]+".zst")
+		if exists(to) {
 			continue
 		}
 		// Level 3: an artifact is compressed once, and fetched seldom.
-		cmd := &proc.Cmd{Path: "zstd", Args: []string{"-q", "-3", "-T0", "--no-progress", "-f", "-o", to, filepath.Join(system, f.name)}}
+		cmd := &proc.Cmd{Path: "zstd", Args: []string{"-q", "-3", "-T0", "--no-progress", "-f", "-o", to, at[role]}}
 		if err := cmd.Run(ctx); err != nil {
-			return "", used, fmt.Errorf("keep %s of a system: %w", f.role, err)
+			return "", used, fmt.Errorf("keep %s of a system: %w", role, err)
 		}
 		info, err := os.Stat(to)
 		if err != nil {

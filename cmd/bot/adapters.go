@@ -124,6 +124,13 @@ func (b builder) Build(ctx context.Context, wants []pipeline.Want, done func(pip
 	}
 	return b.w.nix.Realise(ctx, job, func(r nix.Built) {
 		o := b.outcome(r)
+		if o.Status == checks.Pass && wants[0].Side == pipeline.Head {
+			for _, want := range byDrv[r.Drv] {
+				for _, p := range want.Attr.Outputs {
+					b.w.keep(p)
+				}
+			}
+		}
 		for _, want := range byDrv[r.Drv] {
 			done(want, o)
 		}

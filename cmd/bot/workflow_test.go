@@ -245,24 +245,42 @@ func TestAShardThatDiesLeavesItsCasesAsErrors(t *testing.T) {
 	assert.False(t, res.OK)
 }
 
-// TestAHostilePullRequestGivesNoCommands is a pull request whose build prints all
-// that the runner could act upon.
+// TestAHostilePullRequestGivesNoCommands is a fork's pull request that says all that the
+// runner could act upon, wherever it has a say: in its kernel's build, a package's
+// build, an evaluation, a guest, and in names of files, attributes, cases and
+// branches.
 func TestAHostilePullRequestGivesNoCommands(t *testing.T) {
 	ctx, bot := workflowTest(t)
-	dir := sampleRepository(t, bot)
+	dir := kernelRepository(t)
 	git(t, dir, "checkout", "-q", "-b", "hostile", "main")
 	words := []string{
-		"::error file=README.md,line=1::hostile", "  ::warning::hostile", "##[error]hostile", "x ##[add-path]/hostile", "::add-mask::sed", "::set-output name=conclusion::success",
+		"::error file=README.md,line=1::hostile", "  ::warning::hostile", "##[error]hostile", "x ##[add-path]/hostile", "::add-mask::greeting", "::set-output name=conclusion::success",
 		"::set-env name=PATH::/hostile", "::stop-commands::hostile", "::hostile::", "::group::hostile", "\x1b[2K\r::error::hostile", "::save-state name=a::hostile", "::debug::hostile",
+		"conclusion<<end-0", "success", "end-0",
 	}
 	var say strings.Builder
 	for _, w := range words {
 		say.WriteString("printf '%b\\n' '" + strings.NewReplacer("\x1b", "\\033", "\r", "\\r").Replace(w) + "'\n")
 	}
-	write(t, dir, "overlays/motd/default.nix", "final: prev: {\n  motd = final.runCommand \"motd-hostile\" { } ''\n"+say.String()+"exit 1\n'';\n}\n")
-	git(t, dir, "commit", "-qam", "::error::hostile title")
+	write(t, dir, "src/build.sh", say.String()+"printf 'conclusion=success\\n' >>\"${GITHUB_OUTPUT:-/dev/null}\"\n"+readFile(t, dir, "src/build.sh"))
+	for _, name := range []string{"src/::error::hostile", "src/##[error]hostile", "src/a\n::error::hostile", "src/$(touch hostile)`touch hostile`"} {
+		write(t, dir, name, "x")
+	}
+	entry := readFile(t, dir, "distro/own.nix")
+	entry = strings.Replace(entry, "inherit (pkgs) greeting; }", "inherit (pkgs) greeting;\n    noise = pkgs.runCommand \"noise-1\" { } ''\n"+say.String()+"exit 1\n'';\n"+
+		"    \"##[error]hostile\" = throw \"\\n::error::hostile\\n##[error]hostile\";\n    \"::error::hostile\" = pkgs.greeting;\n  }", 1)
+	entry = strings.Replace(entry, "cases = [", "cases = [ { name = \"::error::hostile ##[error]hostile\"; run = ''\n"+say.String()+"''; expect = \"never\"; }", 1)
+	write(t, dir, "distro/own.nix", entry)
+	git(t, dir, "add", "-A")
+	git(t, dir, "commit", "-qm", "::error::hostile title")
 	p := open(t, dir, "hostile", "stranger/r")
-	res := p.run(t, bot).Start(ctx, t)
+	run := p.run(t, bot)
+	event := p.event("synchronize")
+	change := event["pull_request"].(map[string]any)
+	change["title"], change["body"] = "::error::hostile\n##[error]hostile", "$(touch hostile)"
+	change["head"].(map[string]any)["ref"] = "$(touch${IFS}hostile);::error::hostile"
+	run.Payload = event
+	res := run.Start(ctx, t)
 
 	stops := 0
 	for _, l := range res.Lines {
@@ -275,14 +293,25 @@ func TestAHostilePullRequestGivesNoCommands(t *testing.T) {
 			// Ours quote it: "its builder failed: ::error::hostile".
 			assert.NotEqual(t, "hostile", strings.TrimSpace(l.Arg), "the runner acted upon %q", l.Raw)
 			assert.NotEqual(t, "hostile", l.Command)
+			assert.NotEqual(t, "add-mask", l.Command)
 		}
 		if l.RawOutput {
 			assert.NotContains(t, l.Message, "##[", "the log's viewer would act upon it")
 		}
 	}
-	assert.GreaterOrEqual(t, stops, 2)
-	assert.Contains(t, res.Log(), "hostile", "what it printed is there to be read")
-	assert.Equal(t, checks.Failure, theReport(t, res).Conclusion)
+	assert.GreaterOrEqual(t, stops, 4, "the plan, the kernel, the shards and the report")
+	r := theReport(t, res)
+	assert.Equal(t, checks.Failure, r.Conclusion)
+	assert.Equal(t, checks.Passing, caseOf(t, r, checks.KindBuild, "kernel").Verdict, "it was heard out")
+	for _, c := range r.Cases {
+		if c.Kind == checks.KindTest && strings.Contains(c.Name, "hostile") {
+			assert.Contains(t, strings.Join(c.Tail, "\n"), "::set-env name=PATH::/hostile", "what the guest printed is there to be read")
+		}
+	}
+	assert.Contains(t, strings.Join(caseOf(t, r, checks.KindBuild, "noise").Tail, "\n"), "hostile")
+	for _, w := range []string{"hostile", "change/hostile", "asterbot/hostile"} {
+		assert.NoFileExists(t, filepath.Join(dir, w))
+	}
 }
 
 // onGitHub makes the pull request known to a GitHub, and the run use it.
@@ -294,7 +323,11 @@ func (p pull) onGitHub(t *testing.T, run *acttest.Run, permissions map[string]st
 	if p.fork != "" {
 		from = repo.Fork(strings.Split(p.fork, "/")[0])
 	}
-	repo.Import("main", p.base, nil)
+	files := map[string]string{}
+	if out, err := exec.Command("git", "-C", p.dir, "show", p.base+":.github/asterbot.yml").Output(); err == nil {
+		files[".github/asterbot.yml"] = string(out)
+	}
+	repo.Import("main", p.base, files)
 	from.Import("branch", p.head, nil)
 	pr, _ := repo.OpenPull(githubtest.NewPull{SHA: p.head, From: from, Author: "ann"})
 	run.Token, run.API = gh.ActionsToken(repo, permissions), gh.URL

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -84,7 +85,9 @@ type workspace struct {
 	cache   string
 	kernels map[pipeline.Side]*nix.Kernel // nil: the entry's own
 	images  map[pipeline.Side]kernel.Image
-	unbuilt map[pipeline.Side]error         // why a kernel does not build
+	unbuilt map[pipeline.Side]error // why a kernel does not build
+	mu      sync.Mutex
+	built   map[string]bool                 // head's store paths that were built
 	specs   map[checks.Case]distro.CaseSpec // head's, for reproducing
 	sets    map[pipeline.Side]*distro.Set   // what the comparison evaluated, where it did
 	notes   []string
@@ -126,7 +129,7 @@ func (w *workspace) export(ctx context.Context) error {
 func (s subject) look(ctx context.Context, e *env) (_ *workspace, err error) {
 	w := &workspace{
 		subject: s, trees: map[pipeline.Side]string{}, kernels: map[pipeline.Side]*nix.Kernel{},
-		images: map[pipeline.Side]kernel.Image{}, unbuilt: map[pipeline.Side]error{}, specs: map[checks.Case]distro.CaseSpec{}, cache: kernel.Cache(e.Getenv),
+		images: map[pipeline.Side]kernel.Image{}, unbuilt: map[pipeline.Side]error{}, built: map[string]bool{}, specs: map[checks.Case]distro.CaseSpec{}, cache: kernel.Cache(e.Getenv),
 	}
 	for _, p := range []*string{&w.Repo, &w.Config, &w.Nixpkgs, &w.Kernel, &w.BaseKernel, &w.Symbols, &w.ControlKernel, &w.ControlModules} {
 		if *p != "" && !filepath.IsAbs(*p) {

@@ -46,8 +46,9 @@ type Run struct {
 	Bot string
 	// Env are further variables, of all steps.
 	Env map[string]string
-	// Artifacts and Cache are kept there; temporary folders if empty.
-	Artifacts, Cache string
+	// Artifacts and Cache are kept there, and Home is the home folder of all jobs;
+	// temporary folders if empty.
+	Artifacts, Cache, Home string
 	// Attempt is the run's attempt; zero is the first.
 	Attempt int
 	Inputs  map[string]string
@@ -149,7 +150,7 @@ func (r Run) Start(ctx context.Context, t *testing.T) *Result {
 	require.NoError(t, err)
 	event := filepath.Join(tmp, "event.json")
 	require.NoError(t, os.WriteFile(event, payload, 0o600))
-	home := filepath.Join(tmp, "home")
+	home := orElse(r.Home, filepath.Join(tmp, "home"))
 	require.NoError(t, os.MkdirAll(home, 0o755))
 
 	env := map[string]string{
