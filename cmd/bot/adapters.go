@@ -21,6 +21,9 @@ type distribution struct{ w *workspace }
 
 func (d distribution) Evaluate(ctx context.Context, side pipeline.Side, refs []pipeline.Ref) (*distro.Set, error) {
 	e, err := d.w.evaluation(side)
+	if missing := (*noEntryError)(nil); errors.As(err, &missing) && side == pipeline.Base {
+		return &distro.Set{}, nil // there was no distribution yet
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -65,6 +68,9 @@ func (w *workspace) evaluation(side pipeline.Side) (nix.Evaluation, error) {
 	}
 	if e.Nixpkgs != "" {
 		e.Allowed = append(e.Allowed, nix.References(e.Nixpkgs)...)
+	}
+	if e.Nixpkgs == "" {
+		e.Nixpkgs = w.pinned[side]
 	}
 	if p := w.config.Nixpkgs.Path; e.Nixpkgs == "" && p != "" {
 		e.Nixpkgs = filepath.Join(w.trees[side], p)

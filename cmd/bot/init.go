@@ -46,6 +46,7 @@ type found struct {
 	Overlays []string // overlay files or folders, relative to the root
 	Kernel   bool     // Asterinas' own kernel, built by make
 	Version  string   // a version file
+	Pin      string   // the file that names the package set by its hash
 	App      bool
 }
 
@@ -65,6 +66,13 @@ func look(root string) (found, error) {
 	for _, p := range []string{"VERSION", "distro/VERSION", "version.txt"} {
 		if isFile(filepath.Join(root, p)) {
 			f.Version = p
+			break
+		}
+	}
+	for _, p := range []string{"flake.lock", "nix/sources.json", "pin.json", "nix/pin.json"} {
+		data, err := os.ReadFile(filepath.Join(root, p))
+		if _, ok := parsePin(data); err == nil && ok {
+			f.Pin = p
 			break
 		}
 	}

@@ -65,6 +65,10 @@ func TestInit(t *testing.T) {
 		assert.Equal(t, "asterinas", c.Kernel.Profile)
 		assert.Equal(t, config.Places{"VERSION"}, c.Release.VersionFile)
 	})
+	t.Run("the package set that a flake locks is used", func(t *testing.T) {
+		dir, _ := initRepository(t, map[string]string{"flake.lock": `{"nodes":{"nixpkgs":{"locked":{"owner":"NixOS","repo":"nixpkgs","rev":"` + strings.Repeat("c", 40) + `","narHash":"sha256-x"}}}}`})
+		assert.Equal(t, config.Places{"flake.lock"}, readConfig(t, dir).Nixpkgs.Pin)
+	})
 	t.Run("with the App it publishes and answers", func(t *testing.T) {
 		dir, _ := initRepository(t, nil, "--app")
 		assert.Equal(t, config.PublishApp, readConfig(t, dir).Publish)

@@ -340,7 +340,13 @@ func (c *comparison) each(ctx context.Context, list []pipeline.Side, adapt func(
 			defer func() { <-gate }()
 			e, err := c.evaluation(s)
 			var got *nix.Side
-			if missing := (*noEntryError)(nil); errors.As(err, &missing) {
+			if missing := (*noEntryError)(nil); errors.As(err, &missing) && s == pipeline.Base {
+				// Not a distribution that is broken: there was none yet.
+				got, err = &nix.Side{Set: &distro.Set{}}, nil
+				mu.Lock()
+				c.notes = append(c.notes, "base has no Nix entry yet: everything is new")
+				mu.Unlock()
+			} else if missing != nil {
 				got, err = &nix.Side{Set: &distro.Set{Failure: &distro.Failure{Reason: distro.FailMissing, Message: err.Error()}}}, nil
 			} else if err == nil {
 				e.Workers = max(1, parallel/len(list))
@@ -397,6 +403,9 @@ func (c *comparison) key(ctx context.Context, s pipeline.Side, version nix.Versi
 	}
 	if w.nixpkgs != "" {
 		outside = append(append(outside, w.nixpkgs), nix.References(w.nixpkgs)...)
+	}
+	if p := w.pinned[s]; p != "" {
+		outside = append(outside, p)
 	}
 	for _, p := range outside {
 		mark, err := nix.Fingerprint(p)

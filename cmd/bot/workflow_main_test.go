@@ -38,7 +38,9 @@ func home(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	require.NoError(t, os.MkdirAll(filepath.Join(dir, ".cache"), 0o755))
-	require.NoError(t, os.Rename(cache(t), filepath.Join(dir, ".cache", "asterbot")))
+	from := cache(t)
+	require.NoError(t, os.RemoveAll(filepath.Join(from, "sets"))) // the link, not the folder
+	require.NoError(t, os.Rename(from, filepath.Join(dir, ".cache", "asterbot")))
 	return dir
 }
 

@@ -82,6 +82,7 @@ type workspace struct {
 	trees   map[pipeline.Side]string // control is head's
 	nix     *nix.Nix
 	nixpkgs string
+	pinned  map[pipeline.Side]string // the package set that each side pins; empty where it pins none
 	cache   string
 	kernels map[pipeline.Side]*nix.Kernel // nil: the entry's own
 	images  map[pipeline.Side]kernel.Image
@@ -129,7 +130,7 @@ func (w *workspace) export(ctx context.Context) error {
 func (s subject) look(ctx context.Context, e *env) (_ *workspace, err error) {
 	w := &workspace{
 		subject: s, trees: map[pipeline.Side]string{}, kernels: map[pipeline.Side]*nix.Kernel{},
-		images: map[pipeline.Side]kernel.Image{}, unbuilt: map[pipeline.Side]error{}, built: map[string]bool{}, specs: map[checks.Case]distro.CaseSpec{}, cache: kernel.Cache(e.Getenv),
+		images: map[pipeline.Side]kernel.Image{}, unbuilt: map[pipeline.Side]error{}, pinned: map[pipeline.Side]string{}, built: map[string]bool{}, specs: map[checks.Case]distro.CaseSpec{}, cache: kernel.Cache(e.Getenv),
 	}
 	for _, p := range []*string{&w.Repo, &w.Config, &w.Nixpkgs, &w.Kernel, &w.BaseKernel, &w.Symbols, &w.ControlKernel, &w.ControlModules} {
 		if *p != "" && !filepath.IsAbs(*p) {
@@ -172,7 +173,7 @@ func (s subject) look(ctx context.Context, e *env) (_ *workspace, err error) {
 	if w.scratch, err = os.MkdirTemp("", fmt.Sprintf("asterbot-%d-", os.Getpid())); err != nil {
 		return nil, couldNotLook(fmt.Errorf("make a temporary folder: %w", err))
 	}
-	return w, w.packageSet()
+	return w, w.packageSet(ctx)
 }
 
 // close removes everything the workspace made.
@@ -232,8 +233,9 @@ func parsePolicy(name string, data []byte) (*config.Config, error) {
 }
 
 // packageSet finds the package set that entries are evaluated with: the one
-// named, the configured one, else the embedded one.
-func (w *workspace) packageSet() error {
+// named, the configured folder, the one that the repository pins, else the
+// embedded one.
+func (w *workspace) packageSet(ctx context.Context) error {
 	w.nix = &nix.Nix{}
 	switch {
 	case w.Nixpkgs != "":
@@ -248,6 +250,9 @@ func (w *workspace) packageSet() error {
 			w.nixpkgs = ""
 		}
 	default:
+		if found, err := w.fetchPins(ctx); err != nil || found {
+			return err
+		}
 		dir, err := tinypkgs.Extract(w.cache)
 		if err != nil {
 			return couldNotLook(err)
