@@ -54,42 +54,28 @@ var (
 	vmCases  = regexp.MustCompile(` --cases ('[^']*'|\S+)`)
 )
 
+// localKernel is an image on this runner, which is gone when somebody reads of it.
+var localKernel = regexp.MustCompile(` --kernel ('[^']*'|\S+)`)
+
 // keepRepros keeps what the failures of a shard need to be run again elsewhere,
-// and shows the command that does it beside each. A failure that does not fit into
-// the budget keeps its other commands.
+// those that block first, and puts the command that does it in the place of the
+// one that only this runner could run. A failure that does not fit into the
+// budget keeps the command that builds it again.
 func (s *step) keepRepros(ctx context.Context, results *checks.Results) error {
 	dir := s.path("results") + "-repro"
 	m := reproManifest{Schema: reproSchema, Systems: map[string]reproSystem{}}
 	used := int64(0)
-	for i := range results.Cases {
-		r := &results.Cases[i]
-		if !r.Blocks() {
-			continue
-		}
-		for _, cmd := range r.Repro {
-			match := vmKernel.FindStringSubmatch(cmd)
-			if match == nil {
+	for _, blocking := range []bool{true, false} {
+		for i := range results.Cases {
+			r := &results.Cases[i]
+			if r.Now != checks.Fail || r.Blocks() != blocking {
 				continue
 			}
-			id, n, err := keepSystem(ctx, dir, system{match[2], match[1], s.symbols()}, &m, reproBudget-used)
+			n, err := s.keepRepro(ctx, dir, r, &m, reproBudget-used)
 			if err != nil {
 				return err
 			}
-			if used += n; id == "" {
-				s.note(fmt.Sprintf("%s is not kept for 'bot repro': the budget of %d MiB is spent", report.Plain(r.Subject), reproBudget>>20))
-				continue
-			}
-			c := reproCase{Case: r.Case, System: id}
-			if file := vmCases.FindStringSubmatch(cmd); file != nil {
-				if c.Spec, err = os.ReadFile(strings.Trim(file[1], "'")); err != nil {
-					return fmt.Errorf("keep case %s: %w", r.Name, err)
-				}
-			}
-			m.Cases = append(m.Cases, c)
-			if run := s.Getenv("GITHUB_RUN_ID"); run != "" {
-				r.Repro = append(r.Repro, fmt.Sprintf("bot repro --repository %s %s %s", suite.Quote([]string{s.Getenv("GITHUB_REPOSITORY")}), run, suite.Quote([]string{caseID(r.Case)})))
-			}
-			break
+			used += n
 		}
 	}
 	if len(m.Cases) == 0 {
@@ -100,6 +86,41 @@ func (s *step) keepRepros(ctx context.Context, results *checks.Results) error {
 		return err
 	}
 	return os.WriteFile(filepath.Join(dir, "repro.json"), text, 0o644)
+}
+
+// keepRepro does so for one case, within left bytes.
+func (s *step) keepRepro(ctx context.Context, dir string, r *checks.Result, m *reproManifest, left int64) (used int64, err error) {
+	var repro []string
+	for _, cmd := range r.Repro {
+		match := vmKernel.FindStringSubmatch(cmd)
+		if match == nil {
+			if s.path("kernels") != "" {
+				cmd = localKernel.ReplaceAllString(cmd, " --build-kernel")
+			}
+			repro = append(repro, cmd)
+			continue
+		}
+		id, n, err := keepSystem(ctx, dir, system{match[2], match[1], s.symbols()}, m, left)
+		if err != nil {
+			return used, err
+		}
+		if used += n; id == "" {
+			s.note(fmt.Sprintf("%s is not kept for 'bot repro': the budget of %d MiB is spent", report.Plain(r.Subject), reproBudget>>20))
+			continue
+		}
+		c := reproCase{Case: r.Case, System: id}
+		if file := vmCases.FindStringSubmatch(cmd); file != nil {
+			if c.Spec, err = os.ReadFile(strings.Trim(file[1], "'")); err != nil {
+				return used, fmt.Errorf("keep case %s: %w", r.Name, err)
+			}
+		}
+		m.Cases = append(m.Cases, c)
+		if run := s.Getenv("GITHUB_RUN_ID"); run != "" {
+			repro = append(repro, fmt.Sprintf("bot repro --repository %s %s %s", suite.Quote([]string{s.Getenv("GITHUB_REPOSITORY")}), run, suite.Quote([]string{caseID(r.Case)})))
+		}
+	}
+	r.Repro = repro
+	return used, nil
 }
 
 func caseID(c checks.Case) string {

@@ -230,7 +230,7 @@ func TestAFirstConfigurationIsAdvisory(t *testing.T) {
 	r := theReport(t, res)
 	assert.Equal(t, checks.Success, r.Conclusion, r.Headline)
 	assert.Contains(t, strings.Join(r.Notices, "\n"), "its verdict is advisory")
-	assert.Equal(t, checks.New, caseOf(t, r, checks.KindBuild, "greeting").Verdict)
+	assert.Equal(t, checks.New, caseOf(t, r, checks.KindEval, "greeting").Verdict, "base had none")
 	assert.True(t, publish(ctx, t, run, res).OK)
 	assert.Empty(t, repo.CheckRuns(p.head), "a change does not decide who publishes it")
 }

@@ -254,6 +254,9 @@ func (w *workspace) packageSet(ctx context.Context) error {
 			return err
 		}
 		dir, err := tinypkgs.Extract(w.cache)
+		if errors.Is(err, tinypkgs.ErrNotSetUp) {
+			return couldNotLook(fmt.Errorf("no package set: pin one with nixpkgs.pin in %s (docs/adopt.md), or install the embedded one with 'bot doctor --install' (%w)", config.Path, err))
+		}
 		if err != nil {
 			return couldNotLook(err)
 		}
