@@ -396,6 +396,9 @@ func (s *step) check(ctx context.Context) error {
 	}
 	out := s.path("out")
 	args = append(args, s.takeKernels(nil)...)
+	if s.input("all") == "true" {
+		args = append(args, "--all")
+	}
 	err = s.bot(ctx, s.foreign(), append([]string{"check", "--out", out}, args...)...)
 	return s.show(out, err)
 }

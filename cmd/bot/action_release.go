@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"path/filepath"
 	"strings"
 
@@ -51,6 +52,7 @@ func (s *step) release(ctx context.Context) error {
 type judged struct {
 	Version    string              `json:"version"`
 	Commit     string              `json:"commit"`
+	Previous   string              `json:"previous,omitempty"` // the tag of the release before
 	Objections []release.Objection `json:"objections"`
 }
 
@@ -104,7 +106,7 @@ func (s *step) releaseState(ctx context.Context, args []string) error {
 		stop = true
 		s.log.Annotate(action.Annotation{Level: action.Failure, Title: "release: " + report.Plain(o.Rule), Message: report.Plain(o.What) + "\n" + report.Plain(o.How)})
 	}
-	if err := s.files.Output("version", j.Version); err != nil {
+	if err := errors.Join(s.files.Output("version", j.Version), s.files.Output("previous", j.Previous)); err != nil {
 		return err
 	}
 	if stop {

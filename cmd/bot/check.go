@@ -28,6 +28,7 @@ type checkOptions struct {
 	subject
 	settleOptions
 	JSON bool
+	All  bool
 }
 
 // settleOptions say how cases are settled; check, build and boot share them.
@@ -81,6 +82,7 @@ Exit codes: 0 nothing regressed, 1 regressions, 2 usage or configuration, 3 coul
 	o.subject.flags(c)
 	o.settleOptions.flags(c)
 	c.Flags().BoolVar(&o.JSON, "json", false, "print report.json instead of the report for people")
+	c.Flags().BoolVar(&o.All, "all", false, "check what did not change as well, and mass rebuilds in full: for a release")
 	return c
 }
 
@@ -99,7 +101,7 @@ func runCheck(ctx context.Context, e *env, o checkOptions) error {
 	defer unlock()
 
 	screen := progress.New(e.Stderr, terminalWidth(e.Stderr))
-	plan, err := w.plan(ctx, screen)
+	plan, err := w.plan(ctx, o.All)
 	if err != nil {
 		screen.Close()
 		return interrupted(ctx, err)

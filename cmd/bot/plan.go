@@ -82,11 +82,11 @@ func runPlan(ctx context.Context, e *env, o planOptions) error {
 }
 
 // plan is the plan of a check, which knows its kernels.
-func (w *workspace) plan(ctx context.Context, p pipeline.Progress) (*checks.Plan, error) {
+func (w *workspace) plan(ctx context.Context, all bool) (*checks.Plan, error) {
 	if err := w.setKernels(ctx); err != nil {
 		return nil, err
 	}
-	plan, err := w.affected(ctx, false)
+	plan, err := w.affected(ctx, all)
 	if err == nil {
 		w.settleKernel(plan)
 	}

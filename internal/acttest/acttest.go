@@ -68,6 +68,7 @@ type Result struct {
 
 // Line is a line of act's log.
 type Line struct {
+	Time    time.Time         `json:"time"` // in whole seconds
 	Level   string            `json:"level"`
 	Message string            `json:"msg"`
 	Job     string            `json:"job"`
@@ -221,6 +222,20 @@ func (r *Result) Acted(command string) []Line {
 		}
 	}
 	return out
+}
+
+// After is how long it took until a line held a text; -1 where none did.
+func (r *Result) After(text string) time.Duration {
+	var began time.Time
+	for _, l := range r.Lines {
+		if began.IsZero() {
+			began = l.Time
+		}
+		if strings.Contains(l.Message, text) {
+			return l.Time.Sub(began)
+		}
+	}
+	return -1
 }
 
 // Jobs are the results of the jobs, by name.
