@@ -1,9 +1,11 @@
 package main_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,6 +21,7 @@ import (
 	"github.com/asterinas/asterbot/checks"
 	"github.com/asterinas/asterbot/checks/checkrun"
 	"github.com/asterinas/asterbot/checks/report"
+	"github.com/asterinas/asterbot/distro"
 	"github.com/asterinas/asterbot/internal/acttest"
 	"github.com/asterinas/asterbot/internal/githubtest"
 )
@@ -82,6 +85,7 @@ jobs:
     uses: asterinas/asterbot/.github/workflows/rebuild.yml@v1
     permissions:
       actions: write
+      checks: write
       contents: read
       issues: write
       pull-requests: write
@@ -412,14 +416,16 @@ func TestCommandsWithoutTheApp(t *testing.T) {
 		{"an outsider is told who may", "eve", "read", "/rebuild", 0, "is for people who have the permission"},
 		{"a command in a quotation is none", "ann", "write", "> /rebuild", 0, ""},
 		{"help", "eve", "read", "/help", 0, "| `/rebuild all`"},
+		{"a failure is explained, from the run's artifact", "eve", "read", "/explain sed", 0, "its builder failed"},
+		{"a maintainer waives a case", "ann", "maintain", "/waive sed/builds the patch is on its way", 0, "no longer stands in the way"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			p := open(t, dir, "documentation", "")
 			run := p.run(t, bot)
-			_, repo, pr := p.onGitHub(t, &run, map[string]string{"actions": "write", "contents": "read", "issues": "write", "pull_requests": "write"})
+			_, repo, pr := p.onGitHub(t, &run, map[string]string{"actions": "write", "checks": "write", "contents": "read", "issues": "write", "pull_requests": "write"})
 			repo.SetRole(tc.author, tc.role)
 			r, _ := repo.StartRun(githubtest.NewRun{Path: ".github/workflows/compat.yml", Event: "pull_request", HeadSHA: p.head, HeadRepo: repo, Actor: "ann", Status: "in_progress"})
-			r.Finish("failure", nil)
+			r.Finish("failure", aFailure(t, p))
 			_, d := pr.Comment(tc.author, tc.body)
 			run.Event, run.Workflow, run.Payload = "issue_comment", "rebuild.yml", json.RawMessage(d.Payload)
 			git(t, dir, "checkout", "-q", "main")
@@ -432,6 +438,13 @@ func TestCommandsWithoutTheApp(t *testing.T) {
 					answers = append(answers, c.Body)
 				}
 			}
+			if strings.Contains(tc.body, "/waive") {
+				runs := repo.CheckRuns(p.head)
+				require.Len(t, runs, 5)
+				for _, c := range runs {
+					assert.NotEqual(t, "failure", c.Conclusion, c.Name)
+				}
+			}
 			if tc.says == "" {
 				assert.Empty(t, answers)
 			} else {
@@ -440,4 +453,22 @@ func TestCommandsWithoutTheApp(t *testing.T) {
 			}
 		})
 	}
+}
+
+// aFailure are the artifacts of a run in which a package does not build.
+func aFailure(t *testing.T, p pull) map[string][]byte {
+	t.Helper()
+	broken := checks.Result{Case: checks.Case{Kind: checks.KindBuild, Of: distro.KindPackage, Subject: "sed", Name: "builds"}, Was: checks.Pass, Now: checks.Fail, Verdict: checks.Regressed, Stage: "build", Reason: "its builder failed", Attempts: 1}
+	plan := &checks.Plan{Change: distro.Change{Base: p.base, Head: p.head, Merged: p.merge, Files: []string{}}, Cases: []checks.PlannedCase{{Case: broken.Case, Why: "its patch changed"}}}
+	rep := &checks.Report{Change: plan.Change, Cases: []checks.Result{broken}}
+	rep.Counts, rep.Conclusion = checks.Count(rep.Cases), checks.Conclude(rep.Cases)
+	dir := t.TempDir()
+	for name, encode := range map[string]func(io.Writer) error{
+		"plan/plan.json": func(w io.Writer) error { return report.Encode(w, plan) }, "report/report.json": func(w io.Writer) error { return report.Encode(w, rep) },
+	} {
+		var doc bytes.Buffer
+		require.NoError(t, encode(&doc))
+		write(t, dir, name, doc.String())
+	}
+	return map[string][]byte{"asterbot-plan-1": zipFolder(t, filepath.Join(dir, "plan")), "asterbot-report-1": zipFolder(t, filepath.Join(dir, "report"))}
 }
