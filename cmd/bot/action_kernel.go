@@ -16,6 +16,7 @@ import (
 	"github.com/asterinas/asterbot/action"
 	"github.com/asterinas/asterbot/checks"
 	"github.com/asterinas/asterbot/checks/report"
+	"github.com/asterinas/asterbot/checks/suite"
 	"github.com/asterinas/asterbot/distro/git"
 	"github.com/asterinas/asterbot/internal/config"
 	"github.com/asterinas/asterbot/internal/kernel"
@@ -139,6 +140,13 @@ func (s *step) kernel(ctx context.Context) error {
 	}
 	o.Seconds = time.Since(began).Seconds()
 	r := kernelResult(o, checks.Side{Status: checks.Unknown})
+	if o.Status == checks.Fail {
+		commit := s.event.Head
+		if s.event.Number == 0 && side == "base" {
+			commit = s.event.Base
+		}
+		r.Repro = append(r.Repro, fmt.Sprintf("git checkout %.12s && sh -ec %s", orDefault(commit, "HEAD"), suite.Quote([]string{b.Command})))
+	}
 	if err := os.MkdirAll(results, 0o755); err != nil {
 		return couldNotLook(err)
 	}

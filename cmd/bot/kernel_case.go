@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -34,10 +35,24 @@ func kernelOutcome(err error) checks.Outcome {
 	}
 	o.Status, o.Infra = checks.Fail, false
 	if o.Reason = shortMessage(err.Error()); failed != nil && len(o.Tail) > 0 {
-		o.Reason = "the kernel does not build: " + lastSaid(o.Tail)
+		o.Reason = "the kernel does not build: " + firstError(o.Tail)
 	}
 	o.Title = o.Reason
 	return o
+}
+
+// compilerError is how compilers begin an error: "x.c:2:43: error: ...", "error[E0425]: ...".
+var compilerError = regexp.MustCompile(`(?:^|[\s:])(?:fatal )?error(?:\[E[0-9]+\])?: `)
+
+// firstError is the line of a failed build's log that says most: the first error of
+// a compiler, since later ones follow from it.
+func firstError(tail []string) string {
+	for _, line := range tail {
+		if compilerError.MatchString(line) {
+			return shortMessage(line)
+		}
+	}
+	return lastSaid(tail)
 }
 
 // kernelResult judges that case.
@@ -81,7 +96,7 @@ func withoutKernel(plan *checks.Plan) (*checks.Plan, []checks.Result) {
 		case slices.ContainsFunc(plan.Settled, func(r checks.Result) bool { return r.Case == p.Case }), p.Of == distro.KindKernel:
 		default:
 			rest = append(rest, checks.Result{
-				Case: p.Case, Package: p.Package, Was: checks.Unknown, Now: checks.Error, Verdict: checks.Undecided, Blame: checks.BlameInfra,
+				Case: p.Case, Package: p.Package, Was: checks.Unknown, Now: checks.Error, Verdict: checks.Undecided, Blame: checks.BlameNone,
 				Stage: string(p.Kind), Reason: "the kernel under test was not built",
 			})
 		}

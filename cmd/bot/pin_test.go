@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/asterinas/asterbot/checks"
 	"github.com/asterinas/asterbot/checks/report"
 	"github.com/asterinas/asterbot/distro/nix"
 )
@@ -89,4 +90,47 @@ func TestThePackageSetThatARepositoryPins(t *testing.T) {
 	require.Len(t, plan.Packages, 1)
 	assert.Equal(t, "tool", plan.Packages[0].Attr)
 	assert.Equal(t, "rebuilt", string(plan.Packages[0].Status))
+}
+
+// The distribution's own rules are settled by planning, so that the jobs of a workflow
+// have them too; and so is a known failure that has expired.
+func TestRulesAreSettledInThePlan(t *testing.T) {
+	if _, err := exec.LookPath("nix-instantiate"); err != nil {
+		t.Skip("needs Nix")
+	}
+	repo := t.TempDir()
+	put := func(name, text string) {
+		p := filepath.Join(repo, name)
+		require.NoError(t, os.MkdirAll(filepath.Dir(p), 0o755))
+		require.NoError(t, os.WriteFile(p, []byte(text), 0o644))
+	}
+	git := func(args ...string) {
+		out, err := exec.Command("git", append([]string{"-C", repo, "-c", "user.name=t", "-c", "user.email=t@example.org"}, args...)...).CombinedOutput()
+		require.NoError(t, err, "%s", out)
+	}
+	put("dist/default.nix", `{ nixpkgs ? null, ... }: { packages = { }; images = { }; suites = { }; }`)
+	put("dist/pin.json", "{}")
+	put(".github/asterbot.yml", "entry: dist/default.nix\nnixpkgs: {path: dist}\nknown-failures:\n- {pattern: test/a/b, tracker: https://tracker.example/1, expires: 2020-01-01}\n- {pattern: test/c/d, tracker: https://tracker.example/2, expires: 2999-01-01}\n")
+	git("init", "-q", "-b", "main")
+	git("add", "-A")
+	git("commit", "-qm", "one")
+	put("dist/default.nix", "# another\n"+`{ nixpkgs ? null, ... }: { packages = { }; images = { }; suites = { }; }`)
+	git("commit", "-qam", "two")
+	code, out, errs := bot(t, repo, "plan", "--base", "HEAD^", "--json")
+	require.Zero(t, code, errs)
+	plan, err := report.DecodePlan(strings.NewReader(out))
+	require.NoError(t, err)
+	subjects := map[string]int{}
+	for _, r := range plan.Settled {
+		subjects[r.Subject]++
+	}
+	assert.Equal(t, 1, subjects["known-failures"], "the one that has expired")
+	assert.NotZero(t, subjects["distribution"], "rules")
+	assert.Len(t, plan.Cases, len(plan.Settled))
+	assert.Equal(t, []checks.KnownFailure{{Pattern: "test/c/d", Tracker: "https://tracker.example/2"}}, plan.Known)
+
+	require.NoError(t, os.WriteFile(filepath.Join(repo, "plan.json"), []byte(out), 0o644))
+	putDocument(t, filepath.Join(repo, "none/results.json"), &checks.Results{})
+	code, _, errs = bot(t, repo, "report", "--plan", "plan.json", "--out", "out", "none")
+	assert.Equal(t, 1, code, "an expired entry is a failure: %s", errs)
 }
