@@ -120,7 +120,7 @@ func verdictOf(t *testing.T, gh *githubtest.Server, repo *githubtest.Repo, sha s
 func TestAForksReportIsPublishedByTheApp(t *testing.T) {
 	ctx, bot := workflowTest(t)
 	dir := sampleRepository(t, bot)
-	config := readFile(t, dir, ".github/asterbot.yml") + "publish: app\ncommands: app\n"
+	config := textOf(t, dir, ".github/asterbot.yml") + "publish: app\ncommands: app\n"
 	write(t, dir, ".github/asterbot.yml", config)
 	git(t, dir, "commit", "-qam", "The App publishes")
 	git(t, dir, "checkout", "-q", "-b", "honest", "main")
@@ -218,7 +218,7 @@ func TestAFirstConfigurationIsAdvisory(t *testing.T) {
 	git(t, dir, "reset", "-q", "--soft", "before")
 	// The entry's own kernel would do as well; none is built here.
 	write(t, dir, ".github/asterbot.yml", "entry: distro/own.nix\npublish: token\n")
-	text := readFile(t, dir, "distro/own.nix")
+	text := textOf(t, dir, "distro/own.nix")
 	write(t, dir, "distro/own.nix", text[:strings.Index(text, "  suites.first")]+"  suites = { };\n}\n")
 	git(t, dir, "add", "-A")
 	git(t, dir, "commit", "-qm", "Use asterbot")

@@ -73,7 +73,7 @@ func TestAWorkflowRunBuildsTheKernel(t *testing.T) {
 	change := func(branch, text string) pull {
 		git(t, dir, "checkout", "-q", "-b", branch, "main")
 		write(t, dir, "src/main.rs", text)
-		write(t, dir, "distro/own.nix", readFile(t, dir, "distro/own.nix")+"# no change to what is built\n")
+		write(t, dir, "distro/own.nix", textOf(t, dir, "distro/own.nix")+"# no change to what is built\n")
 		git(t, dir, "commit", "-qam", branch)
 		return open(t, dir, branch, "")
 	}
@@ -105,7 +105,7 @@ func TestAWorkflowRunBuildsTheKernel(t *testing.T) {
 	assert.Equal(t, "the kernel under test was not built", boot.Reason)
 }
 
-func readFile(t *testing.T, dir, name string) string {
+func textOf(t *testing.T, dir, name string) string {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join(dir, name))
 	require.NoError(t, err)

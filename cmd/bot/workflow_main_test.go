@@ -125,7 +125,7 @@ func TestAPushToTheDefaultBranch(t *testing.T) {
 
 	// A failure gets an issue, found again, and closed when it passes.
 	git(t, dir, "checkout", "-qf", "main")
-	entry := readFile(t, dir, "distro/own.nix")
+	entry := textOf(t, dir, "distro/own.nix")
 	for _, tc := range []struct{ says, want string }{{"goodbye", "open"}, {"hello; true", "closed"}} {
 		write(t, dir, "distro/own.nix", strings.ReplaceAll(entry, "echo hello", "echo "+tc.says))
 		git(t, dir, "commit", "-qam", "Say "+tc.says)

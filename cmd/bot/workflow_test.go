@@ -269,11 +269,11 @@ func TestAHostilePullRequestGivesNoCommands(t *testing.T) {
 	for _, w := range words {
 		say.WriteString("printf '%b\\n' '" + strings.NewReplacer("\x1b", "\\033", "\r", "\\r").Replace(w) + "'\n")
 	}
-	write(t, dir, "src/build.sh", say.String()+"printf 'conclusion=success\\n' >>\"${GITHUB_OUTPUT:-/dev/null}\"\n"+readFile(t, dir, "src/build.sh"))
+	write(t, dir, "src/build.sh", say.String()+"printf 'conclusion=success\\n' >>\"${GITHUB_OUTPUT:-/dev/null}\"\n"+textOf(t, dir, "src/build.sh"))
 	for _, name := range []string{"src/::error::hostile", "src/##[error]hostile", "src/a\n::error::hostile", "src/$(touch hostile)`touch hostile`"} {
 		write(t, dir, name, "x")
 	}
-	entry := readFile(t, dir, "distro/own.nix")
+	entry := textOf(t, dir, "distro/own.nix")
 	entry = strings.Replace(entry, "inherit (pkgs) greeting; }", "inherit (pkgs) greeting;\n    noise = pkgs.runCommand \"noise-1\" { } ''\n"+say.String()+"exit 1\n'';\n"+
 		"    \"##[error]hostile\" = throw \"\\n::error::hostile\\n##[error]hostile\";\n    \"::error::hostile\" = pkgs.greeting;\n  }", 1)
 	entry = strings.Replace(entry, "cases = [", "cases = [ { name = \"::error::hostile ##[error]hostile\"; run = ''\n"+say.String()+"''; expect = \"never\"; }", 1)
