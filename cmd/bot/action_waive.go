@@ -122,36 +122,36 @@ func (a *answerer) download(ctx context.Context, art *gh.Artifact) ([]byte, erro
 	return data, err
 }
 
-func (a *answerer) explain(ctx context.Context, r *gh.WorkflowRun, subject string) (string, error) {
+func (a *answerer) explain(ctx context.Context, r *gh.WorkflowRun, subject string) (reply, error) {
 	rep, text, err := a.report(ctx, r)
 	if rep == nil {
-		return text, err
+		return reply{text: text}, err
 	}
 	text, ok := app.Explain(rep, subject)
 	if !ok {
-		return report.Code(subject) + " is neither affected by this change nor a case of its report.", nil
+		return reply{text: report.Code(subject) + " is neither affected by this change nor a case of its report."}, nil
 	}
-	return text, nil
+	return reply{true, text}, nil
 }
 
 // waive lets a commit pass in spite of a case: the check runs are written anew,
 // and the verdict carries the waiver.
-func (a *answerer) waive(ctx context.Context, pr *gh.PullRequest, r *gh.WorkflowRun, c command.Command) (string, error) {
+func (a *answerer) waive(ctx context.Context, pr *gh.PullRequest, r *gh.WorkflowRun, c command.Command) (reply, error) {
 	if a.config.Publish != config.PublishToken {
-		return fmt.Sprintf("%s says `publish: %s`: there are no check runs of this workflow's that a waiver could change.", config.Path, a.config.Publish), nil
+		return reply{text: fmt.Sprintf("%s says `publish: %s`: there are no check runs of this workflow's that a waiver could change.", config.Path, a.config.Publish)}, nil
 	}
 	if pr.GetHead().GetRepo().GetFullName() != a.owner+"/"+a.repo {
-		return "A pull request from a fork has no check runs here, so there is nothing that a waiver could change; the GitHub App writes them for forks too.", nil
+		return reply{text: "A pull request from a fork has no check runs here, so there is nothing that a waiver could change; the GitHub App writes them for forks too."}, nil
 	}
 	rep, text, err := a.report(ctx, r)
 	if rep == nil {
-		return text, err
+		return reply{text: text}, err
 	}
 	sha := pr.GetHead().GetSHA()
 	p := &checkrun.Publisher{Client: a.client, Owner: a.owner, Repo: a.repo}
 	have, err := p.List(ctx, sha)
 	if err != nil {
-		return "", err
+		return reply{}, err
 	}
 	waivers := tokenWaivers(have)
 	var blocking []string
@@ -167,15 +167,15 @@ func (a *answerer) waive(ctx context.Context, pr *gh.PullRequest, r *gh.Workflow
 	}
 	switch {
 	case !found && len(blocking) == 0:
-		return "No case of this commit needs a waiver.", nil
+		return reply{text: "No case of this commit needs a waiver."}, nil
 	case !found:
-		return fmt.Sprintf("%s is no case that stands in the way. These do: %s.", report.Code(c.Subject), strings.Join(blocking, ", ")), nil
+		return reply{text: fmt.Sprintf("%s is no case that stands in the way. These do: %s.", report.Code(c.Subject), strings.Join(blocking, ", "))}, nil
 	}
 	comment := fmt.Sprintf("%s#issuecomment-%d", pr.GetHTMLURL(), a.event.Comment.ID)
 	waivers = append(waivers, checkrun.Waiver{Case: c.Subject, Reason: c.Reason, By: a.event.Sender.Login, SHA: sha, URL: comment})
 	id := checkrun.ID{Run: r.GetID(), Attempt: r.GetRunAttempt(), Base: rep.Change.Base, Merge: rep.Change.Merged, Pulls: []string{fmt.Sprintf("%d@%s", pr.GetNumber(), pr.GetBase().GetRef())}}
 	if _, err := p.Publish(ctx, sha, tokenRuns(rep, id, r.GetHTMLURL(), waivers), have); err != nil {
-		return "", err
+		return reply{}, err
 	}
-	return fmt.Sprintf("%s no longer stands in the way of %.12s: %s. The check `%s` carries the waiver.", report.Code(c.Subject), sha, report.Escape(report.Plain(c.Reason)), checkrun.Verdict), nil
+	return reply{true, fmt.Sprintf("%s no longer stands in the way of %.12s: %s. The check `%s` carries the waiver.", report.Code(c.Subject), sha, report.Escape(report.Plain(c.Reason)), checkrun.Verdict)}, nil
 }

@@ -410,14 +410,15 @@ func TestCommandsWithoutTheApp(t *testing.T) {
 	for _, tc := range []struct {
 		name, author, role, body string
 		reruns                   int
-		says                     string
+		says, reactions          string
 	}{
-		{"a maintainer runs again what failed", "ann", "write", "Hm.\n\n/rebuild\n", 1, ""},
-		{"an outsider is told who may", "eve", "read", "/rebuild", 0, "is for people who have the permission"},
-		{"a command in a quotation is none", "ann", "write", "> /rebuild", 0, ""},
-		{"help", "eve", "read", "/help", 0, "| `/rebuild all`"},
-		{"a failure is explained, from the run's artifact", "eve", "read", "/explain sed", 0, "its builder failed"},
-		{"a maintainer waives a case", "ann", "maintain", "/waive sed/builds the patch is on its way", 0, "no longer stands in the way"},
+		{"a maintainer runs again what failed", "ann", "write", "Hm.\n\n/rebuild\n", 1, "", "eyes rocket"},
+		{"an outsider is told who may", "eve", "read", "/rebuild", 0, "is for people who have the permission", "-1"},
+		{"a command in a quotation is none", "ann", "write", "> /rebuild", 0, "", ""},
+		{"help", "eve", "read", "/help", 0, "| `/rebuild all`", "eyes rocket"},
+		{"a failure is explained, from the run's artifact", "eve", "read", "/explain sed", 0, "its builder failed", "eyes rocket"},
+		{"what cannot be done is said", "eve", "read", "/explain vim", 0, "neither affected by this change nor", "eyes confused"},
+		{"a maintainer waives a case", "ann", "maintain", "/waive sed/builds the patch is on its way", 0, "no longer stands in the way", "eyes rocket"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			p := open(t, dir, "documentation", "")
@@ -436,7 +437,13 @@ func TestCommandsWithoutTheApp(t *testing.T) {
 			for _, c := range pr.Comments() {
 				if c.Author == "github-actions[bot]" {
 					answers = append(answers, c.Body)
+					continue
 				}
+				var reactions []string
+				for _, r := range c.Reactions() {
+					reactions = append(reactions, strings.TrimSuffix(r, " by github-actions[bot]"))
+				}
+				assert.Equal(t, tc.reactions, strings.Join(reactions, " "))
 			}
 			if strings.Contains(tc.body, "/waive") {
 				runs := repo.CheckRuns(p.head)
