@@ -99,6 +99,10 @@ func (g *gate) unknown(rule, how, format string, args ...any) {
 }
 
 func (g *gate) versions(c Candidate) {
+	if c.Version == "" {
+		g.no("version", "write the version into it, or name another with release.version-file", "the version file is missing or empty")
+		return
+	}
 	if err := c.Rules.Scheme.Valid(c.Version); err != nil {
 		g.no("version", "correct the version file", "the distribution's version: %v", err)
 		return
@@ -138,6 +142,11 @@ func (g *gate) report(c Candidate) {
 		g.unknown("report", "attach its report.json to it", "the previous release %s has no report to compare with", c.Previous.Tag)
 	}
 	if p := c.Report.Plan; p != nil {
+		for _, s := range p.Suites {
+			if !s.Run && s.Failure == nil && s.Status != distro.StatusRemoved {
+				g.unknown("report", "run everything: bot check --all", "suite %s was not run: %s", s.Name, s.Why)
+			}
+		}
 		for _, o := range p.Omitted {
 			g.unknown("report", "run everything: bot check --all", "%d %s were left out: %s", o.Count, o.What, o.Why)
 		}
@@ -147,7 +156,7 @@ func (g *gate) report(c Candidate) {
 		switch {
 		case r.Waived != "":
 		case r.Blocks():
-			g.no("case", "mend it, or record a waiver for "+c.Version, "%s: %s", name, orElse(r.Reason, string(r.Verdict)))
+			g.no("case", strings.TrimSpace("mend it, or record a waiver for "+orElse(c.Version, "the version")), "%s: %s", name, orElse(r.Reason, string(r.Verdict)))
 		case r.Unsettled(), r.Now == checks.Absent && r.Verdict != checks.Removed:
 			g.unknown("case", "run it again", "%s could not be established: %s", name, orElse(r.Reason, string(r.Now)))
 		}

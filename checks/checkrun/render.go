@@ -370,6 +370,9 @@ func orUnknown(s checks.Status) checks.Status {
 func fault(c checks.Result) string {
 	switch c.Blame {
 	case checks.BlameKernel:
+		if c.Kind == checks.KindBuild { // only of the kernel itself
+			return "the kernel's"
+		}
 		return "the kernel's (the same case passes on the control kernel)"
 	case checks.BlamePackage:
 		return "the package's"

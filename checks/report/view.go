@@ -285,6 +285,9 @@ func (f failure) AlsoFailing() string {
 func (f failure) Fault() string {
 	switch f.Blame {
 	case checks.BlameKernel:
+		if f.Of == distro.KindKernel {
+			return "the kernel's: it is what does not build"
+		}
 		return "the kernel's: the same case passes on the control kernel"
 	case checks.BlamePackage:
 		switch f.Kind {

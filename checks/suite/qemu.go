@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -267,32 +266,7 @@ func OpenSystem(dir string, profile testvm.Profile) (testvm.Machine, error) {
 		}
 	}
 	m.Kernel.Params = WithInit(m.Profile, *m.Kernel)
-	if m.Profile.Name == testvm.Asterinas.Name {
-		elf, err := isELF(image)
-		if err != nil {
-			return m, fmt.Errorf("open system: %w", err)
-		}
-		// Asterinas' bzImage starts through its EFI stub alone, and is silent under SeaBIOS (measured on 0.18.0).
-		if !elf {
-			m.Firmware = testvm.UEFI
-		}
-	}
 	return m, nil
-}
-
-// isELF reports whether an image is one that QEMU loads as it is.
-func isELF(image string) (bool, error) {
-	f, err := os.Open(image)
-	if err != nil {
-		return false, err
-	}
-	defer f.Close()
-	magic := make([]byte, 4)
-	n, err := io.ReadFull(f, magic)
-	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-		return false, err
-	}
-	return string(magic[:n]) == "\x7fELF", nil
 }
 
 // WithInit returns a kernel's parameters, with init named where the kernel does

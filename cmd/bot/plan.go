@@ -82,11 +82,15 @@ func runPlan(ctx context.Context, e *env, o planOptions) error {
 }
 
 // plan is the plan of a check, which knows its kernels.
-func (w *workspace) plan(ctx context.Context, p pipeline.Progress) (*checks.Plan, error) {
+func (w *workspace) plan(ctx context.Context, all bool) (*checks.Plan, error) {
 	if err := w.setKernels(ctx); err != nil {
 		return nil, err
 	}
-	return w.affected(ctx, false)
+	plan, err := w.affected(ctx, all)
+	if err == nil {
+		w.settleKernel(plan)
+	}
+	return plan, err
 }
 
 // affected finds out what the change affects, and plans it.
@@ -118,7 +122,11 @@ func (w *workspace) affected(ctx context.Context, all bool) (*checks.Plan, error
 	}
 	in.Kernel = w.kernelPlan(c.diff)
 	in.Stats.Seconds = time.Since(began).Seconds()
-	return pipeline.MakePlan(in), nil
+	plan := pipeline.MakePlan(in)
+	if err := w.settleRules(ctx, plan, c.diff != nil || all); err != nil {
+		return nil, err
+	}
+	return plan, nil
 }
 
 // kernelInputs are the changed files that the kernel is made of.
@@ -332,7 +340,13 @@ func (c *comparison) each(ctx context.Context, list []pipeline.Side, adapt func(
 			defer func() { <-gate }()
 			e, err := c.evaluation(s)
 			var got *nix.Side
-			if missing := (*noEntryError)(nil); errors.As(err, &missing) {
+			if missing := (*noEntryError)(nil); errors.As(err, &missing) && s == pipeline.Base {
+				// Not a distribution that is broken: there was none yet.
+				got, err = &nix.Side{Set: &distro.Set{}}, nil
+				mu.Lock()
+				c.notes = append(c.notes, "base has no Nix entry yet: everything is new")
+				mu.Unlock()
+			} else if missing != nil {
 				got, err = &nix.Side{Set: &distro.Set{Failure: &distro.Failure{Reason: distro.FailMissing, Message: err.Error()}}}, nil
 			} else if err == nil {
 				e.Workers = max(1, parallel/len(list))
@@ -389,6 +403,9 @@ func (c *comparison) key(ctx context.Context, s pipeline.Side, version nix.Versi
 	}
 	if w.nixpkgs != "" {
 		outside = append(append(outside, w.nixpkgs), nix.References(w.nixpkgs)...)
+	}
+	if p := w.pinned[s]; p != "" {
+		outside = append(outside, p)
 	}
 	for _, p := range outside {
 		mark, err := nix.Fingerprint(p)

@@ -371,7 +371,11 @@ func (o *releaseOptions) say(e *env, c release.Candidate) error {
 		if objections == nil {
 			objections = []release.Objection{}
 		}
-		if err := enc.Encode(map[string]any{"version": c.Version, "commit": c.Commit, "objections": objections}); err != nil {
+		doc := judged{Version: c.Version, Commit: c.Commit, Objections: objections}
+		if c.Previous != nil {
+			doc.Previous = c.Previous.Tag
+		}
+		if err := enc.Encode(doc); err != nil {
 			return couldNotLook(err)
 		}
 		return gateExit(objections)

@@ -142,3 +142,20 @@ func TestReleasesFollowEachOther(t *testing.T) {
 		assert.False(t, repo.Releases()[1].Draft)
 	})
 }
+
+// On an ordinary pull request there is neither a report nor an image: the step says
+// what would stop a release today, in its summary and as annotations.
+func TestReleaseCheckInAnOrdinaryRun(t *testing.T) {
+	r := newRelease(t, "soon", checks.Pass)
+	summary := filepath.Join(t.TempDir(), "summary")
+	var out bytes.Buffer
+	e := &env{Stdin: strings.NewReader(""), Stdout: &out, Stderr: &out, Dir: t.TempDir(), Getenv: func(k string) string {
+		return map[string]string{"ASTERBOT_RELEASE": "check", "ASTERBOT_PATH": r.dir, "ASTERBOT_OUT": "asterbot/report", "ASTERBOT_ASSETS": "asterbot/assets", "GITHUB_STEP_SUMMARY": summary}[k]
+	}}
+	assert.Equal(t, 1, run(t.Context(), e, []string{"action", "release"}))
+	text, err := os.ReadFile(summary)
+	require.NoError(t, err)
+	assert.Contains(t, string(text), "no version of the form")
+	assert.Contains(t, string(text), "there is no report of this commit")
+	assert.Contains(t, out.String(), "::error title=release%3A version::")
+}

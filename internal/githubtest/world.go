@@ -27,6 +27,7 @@ type Repo struct {
 	roles     map[string]string
 	pulls     map[int]*Pull
 	comments  []*Comment
+	issues    []*Issue
 	suites    []*Suite
 	checks    []*CheckRun
 	runs      []*Run

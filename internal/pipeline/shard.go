@@ -55,7 +55,8 @@ type group struct {
 }
 
 // Shards cuts a plan into shards. The same plan always gives the same shards.
-// No case is left out, and none is in two; each wave has at most MaxShards.
+// No case is left out but those that the plan itself settled, and none is in
+// two; each wave has at most MaxShards.
 func Shards(plan *checks.Plan) []Shard {
 	groups := subjects(plan)
 	var out []Shard
@@ -85,6 +86,16 @@ func Part(plan *checks.Plan, number int) (*checks.Plan, error) {
 	return &part, nil
 }
 
+// open are the cases that the plan has not settled itself. That a kernel builds is
+// a job's of its own.
+func open(plan *checks.Plan) []checks.PlannedCase {
+	settled := map[checks.Case]bool{}
+	for _, r := range plan.Settled {
+		settled[r.Case] = true
+	}
+	return slices.DeleteFunc(slices.Clone(plan.Cases), func(p checks.PlannedCase) bool { return settled[p.Case] || p.Of == distro.KindKernel })
+}
+
 func subjects(plan *checks.Plan) []*group {
 	type key struct {
 		of   distro.Kind
@@ -92,7 +103,7 @@ func subjects(plan *checks.Plan) []*group {
 	}
 	index := map[key]*group{}
 	var groups []*group
-	for _, c := range plan.Cases {
+	for _, c := range open(plan) {
 		k := key{c.Of, c.Subject}
 		g := index[k]
 		if g == nil {
