@@ -53,6 +53,12 @@ func (p Policy) level(n command.Name) string {
 	return command.Default(n)
 }
 
+// The workflows that 'bot init --app' writes.
+const (
+	DefaultWorkflow = ".github/workflows/compatibility.yml"
+	DefaultRebuild  = ".github/workflows/asterbot-rebuild.yml"
+)
+
 // Options configure an App.
 type Options struct {
 	GitHub *github.App
@@ -151,10 +157,10 @@ func New(opt Options) (*App, error) {
 		opt.Config = ".github/asterbot.yml"
 	}
 	if opt.Workflow == "" {
-		opt.Workflow = ".github/workflows/asterbot.yml"
+		opt.Workflow = DefaultWorkflow
 	}
 	if opt.Rebuild == "" {
-		opt.Rebuild = ".github/workflows/asterbot-rebuild.yml"
+		opt.Rebuild = DefaultRebuild
 	}
 	if opt.Log == nil {
 		opt.Log = slog.New(slog.DiscardHandler)

@@ -289,7 +289,7 @@ func TestAForkMayForgeItsReport(t *testing.T) {
 		says  string
 	}{
 		{"an honest change", map[string]string{"overlays/lua.nix": "x"}, []githubtest.Referenced{external, nested}, "success", ""},
-		{"it touches its workflow", map[string]string{workflow: "x"}, []githubtest.Referenced{external}, "action_required", "the change touches `.github/workflows/asterbot.yml`"},
+		{"it touches its workflow", map[string]string{workflow: "x"}, []githubtest.Referenced{external}, "action_required", "the change touches `.github/workflows/compatibility.yml`"},
 		{"it touches an action below .github", map[string]string{".github/actions/x/action.yml": "x"}, nil, "action_required", "the change touches `.github/actions"},
 		{"its run used another workflow", map[string]string{"a": "x"}, []githubtest.Referenced{{Path: "evil/evil/.github/workflows/compat.yml@v1", SHA: strings.Repeat("2", 40)}}, "action_required", "which the base branch's workflow does not"},
 		{"its run used another version of the workflow", map[string]string{"a": "x"}, []githubtest.Referenced{{Path: "asterinas/asterbot/.github/workflows/compat.yml@evil", SHA: strings.Repeat("2", 40)}}, "action_required", "which the base branch's workflow does not"},

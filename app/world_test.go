@@ -25,8 +25,8 @@ import (
 
 const (
 	secret   = "a secret of a webhook"
-	workflow = ".github/workflows/asterbot.yml"
-	rebuild  = ".github/workflows/asterbot-rebuild.yml"
+	workflow = app.DefaultWorkflow
+	rebuild  = app.DefaultRebuild
 )
 
 // world is a GitHub with one repository, and an App that looks after it.

@@ -108,6 +108,9 @@ func (s *step) open() error {
 		return fmt.Errorf("read the event: %w", err)
 	}
 	s.event, err = action.ParseEvent(s.Getenv("GITHUB_EVENT_NAME"), data, s.Getenv("GITHUB_SHA"))
+	if head := s.input("head"); err == nil && head != "" {
+		err = s.event.About(head)
+	}
 	return err
 }
 
@@ -213,6 +216,9 @@ func (s *step) plan(ctx context.Context) error {
 	if s.input("all") == "true" {
 		args = append(args, "--all")
 	}
+	for _, name := range strings.Fields(s.input("only")) {
+		args = append(args, "--only="+name)
+	}
 	var doc bytes.Buffer
 	if err := s.bot(ctx, &doc, append([]string{"plan", "--json"}, args...)...); err != nil {
 		return err
@@ -251,7 +257,7 @@ func (s *step) plan(ctx context.Context) error {
 		}
 	}
 	for name, value := range map[string]string{
-		"first-jobs": strconv.Itoa(len(first)), "rest-jobs": strconv.Itoa(len(rest)), "kernel-jobs": strconv.Itoa(len(kernels)),
+		"first-jobs": strconv.Itoa(len(first)), "rest-jobs": strconv.Itoa(len(rest)), "jobs": strconv.Itoa(len(shards)), "kernel-jobs": strconv.Itoa(len(kernels)),
 		"plan": path, "minutes": strconv.Itoa(int(minutes)), "over-budget": strconv.FormatBool(over), "max-parallel": strconv.Itoa(c.Budget.MaxParallel),
 	} {
 		if err := s.files.Output(name, value); err != nil {
@@ -331,8 +337,22 @@ func (s *step) shard(ctx context.Context, stage string) error {
 	if stage == "build" {
 		s.makeRoom(ctx, shards[n])
 	}
-	args = append([]string{stage, "--plan", s.path("plan"), "--shard", strconv.Itoa(n), "--out", s.path("results"), "--base-on-demand"}, args...)
+	args = append([]string{stage, "--plan", s.path("plan"), "--shard", strconv.Itoa(n), "--out", s.path("results"), "--base-on-demand"}, append(args, s.again()...)...)
 	return s.early(ctx, s.bot(ctx, s.foreign(), args...))
+}
+
+// again looks past remembered failures where somebody asked to look once more: a
+// run's further attempts are such, whoever presses GitHub's button or says
+// /rebuild.
+func (s *step) again() []string {
+	again := s.input("again")
+	if n, err := strconv.Atoi(s.Getenv("GITHUB_RUN_ATTEMPT")); again == "" && err == nil && n > 1 {
+		again = "failures"
+	}
+	if again == "" {
+		return nil
+	}
+	return []string{"--again", again}
 }
 
 // early shows what a shard found in its own summary, before the others are done.
@@ -371,7 +391,7 @@ func (s *step) check(ctx context.Context) error {
 		return err
 	}
 	out := s.path("out")
-	err = s.bot(ctx, s.foreign(), append([]string{"check", "--out", out}, args...)...)
+	err = s.bot(ctx, s.foreign(), append([]string{"check", "--out", out}, append(args, s.again()...)...)...)
 	return s.show(out, err)
 }
 

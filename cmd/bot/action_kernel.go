@@ -85,7 +85,7 @@ func (s *step) takeKernels() []string {
 	}
 	newest := func(side string) string {
 		var found string
-		limit, err := strconv.Atoi(s.Getenv("GITHUB_RUN_ATTEMPT"))
+		limit, err := strconv.Atoi(orDefault(s.input("kernels-attempt"), s.Getenv("GITHUB_RUN_ATTEMPT")))
 		if err != nil {
 			limit = 1
 		}

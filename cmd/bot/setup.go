@@ -214,7 +214,7 @@ func examineGitHub(ctx context.Context, e *env, name, api string, appID int64) e
 	if err != nil {
 		return err
 	}
-	found, err := app.Examine(ctx, c, owner, repo, appID, appPolicy, ".github/workflows/asterbot.yml", ".github/workflows/asterbot-rebuild.yml")
+	found, err := app.Examine(ctx, c, owner, repo, appID, appPolicy, app.DefaultWorkflow, app.DefaultRebuild)
 	if err != nil {
 		return couldNotLook(err)
 	}
