@@ -1,0 +1,146 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+	gh "github.com/google/go-github/v66/github"
+
+	"github.com/asterinas/asterbot/checks/report"
+)
+
+// doubts lists why a run that a pull request started may not be believed: a fork
+// can replace the workflow that makes its report.
+func (a *App) doubts(ctx context.Context, s *scene, r *gh.WorkflowRun) ([]string, error) {
+	var out []string
+	if r.GetEvent() != "pull_request" {
+		out = append(out, "the run was started by "+report.Code(report.Plain(r.GetEvent())))
+	}
+	base := s.pulls[0].GetBase().GetRef()
+	uses, local, missing, err := a.baseUses(ctx, s, base)
+	if err != nil {
+		return nil, err
+	}
+	if missing {
+		out = append(out, "the base branch has no "+report.Code(a.opt.Workflow))
+	}
+	accepted := map[string]bool{} // repository@commit
+	refs := slices.Clone(r.ReferencedWorkflows)
+	for range 4 { // workflows that call workflows
+		refs = slices.DeleteFunc(refs, func(w *gh.ReferencedWorkflow) bool {
+			repo, _, _ := strings.Cut(w.GetPath(), "/.github/")
+			at := repo + "@" + w.GetSHA()
+			name, ref, _ := strings.Cut(w.GetPath(), "@")
+			for _, u := range uses {
+				un, uref, _ := strings.Cut(u, "@")
+				same := un == name && uref == ref
+				if rel, ok := strings.CutPrefix(u, "./"); ok {
+					// A workflow of the repository itself, at the merge commit; that
+					// .github/ was left alone is looked at below.
+					same = name == s.key.Owner+"/"+s.key.Repo+"/"+rel
+				}
+				if same && (len(uref) != 40 || uref == w.GetSHA()) {
+					accepted[at] = true
+					return true
+				}
+			}
+			return accepted[at]
+		})
+	}
+	for _, w := range refs {
+		out = append(out, "the run used "+report.Code(report.Plain(w.GetPath()))+", which the base branch's workflow does not")
+	}
+	protected := append([]string{".github/"}, local...)
+	files, all, err := a.changedFiles(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	if !all {
+		out = append(out, "the change touches more files than GitHub lists")
+	}
+	touched := 0
+	for _, f := range files {
+		if slices.ContainsFunc(protected, func(p string) bool {
+			return p == "./" || strings.HasPrefix(f, p) || strings.EqualFold(f[:min(len(f), len(p))], p)
+		}) {
+			if touched++; touched <= 10 {
+				out = append(out, "the change touches "+report.Code(report.Plain(f)))
+			}
+		}
+	}
+	if touched > 10 {
+		out = append(out, fmt.Sprintf("and %d more such files", touched-10))
+	}
+	return out, nil
+}
+
+func (a *App) changedFiles(ctx context.Context, s *scene) (files []string, all bool, err error) {
+	opt := &gh.ListOptions{PerPage: 100}
+	for {
+		list, resp, err := s.c.PullRequests.ListFiles(ctx, s.key.Owner, s.key.Repo, s.pulls[0].GetNumber(), opt)
+		if err != nil {
+			return nil, false, fmt.Errorf("list changed files: %w", err)
+		}
+		for _, f := range list {
+			files = append(files, f.GetFilename())
+			if f.GetPreviousFilename() != "" {
+				files = append(files, f.GetPreviousFilename())
+			}
+		}
+		if resp.NextPage == 0 {
+			return files, len(files) < 3000, nil
+		}
+		opt.Page = resp.NextPage
+	}
+}
+
+// baseUses reads the base branch's workflow: the reusable workflows that it
+// calls, and the folders of the repository whose actions it runs.
+func (a *App) baseUses(ctx context.Context, s *scene, base string) (uses, local []string, missing bool, err error) {
+	file, _, resp, err := s.c.Repositories.GetContents(ctx, s.key.Owner, s.key.Repo, a.opt.Workflow, &gh.RepositoryContentGetOptions{Ref: base})
+	if err != nil {
+		if resp != nil && resp.StatusCode == http.StatusNotFound {
+			return nil, nil, true, nil
+		}
+		return nil, nil, false, fmt.Errorf("read %s of %s: %w", a.opt.Workflow, base, err)
+	}
+	if file == nil {
+		return nil, nil, true, nil
+	}
+	text, err := file.GetContent()
+	if err != nil {
+		return nil, nil, false, fmt.Errorf("read %s of %s: %w", a.opt.Workflow, base, err)
+	}
+	var w struct {
+		Jobs map[string]struct {
+			Uses  string `yaml:"uses"`
+			Steps []struct {
+				Uses string `yaml:"uses"`
+			} `yaml:"steps"`
+		} `yaml:"jobs"`
+	}
+	if err := yaml.Unmarshal([]byte(text), &w); err != nil {
+		return nil, nil, true, nil
+	}
+	for _, j := range w.Jobs {
+		if j.Uses != "" {
+			uses = append(uses, j.Uses)
+		}
+		for _, st := range j.Steps {
+			if rel, ok := strings.CutPrefix(st.Uses, "./"); ok {
+				local = append(local, strings.TrimSuffix("./"+strings.Trim(path.Clean("/"+rel), "/"), "/")+"/")
+			}
+		}
+	}
+	for i, l := range local {
+		if l != "./" {
+			local[i] = strings.TrimPrefix(l, "./")
+		}
+	}
+	return uses, local, false, nil
+}
