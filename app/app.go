@@ -262,6 +262,8 @@ func (a *App) reconcile(ctx context.Context, k Key) error {
 		return a.resyncRepo(ctx, k)
 	case k.Group != "":
 		return a.reconcileGroup(ctx, k)
+	case k.Commit != "":
+		return a.reconcileCommit(ctx, k)
 	case k.Stale != "":
 		return a.reconcileStale(ctx, k)
 	}

@@ -30,17 +30,19 @@ const (
 	maxZip     = 64 << 20
 	maxEntries = 20000
 	maxRatio   = 200
+	// maxRemembered bounds the reports that stay in memory.
+	maxRemembered = 16 << 20
 )
 
 // download finds and decodes a run's report. refused says in one sentence why
 // there is none.
-func (a *App) download(ctx context.Context, s *scene, r *gh.WorkflowRun, untrusted bool) (rep *checks.Report, refused string, err error) {
+func (a *App) download(ctx context.Context, s *scene, r *gh.WorkflowRun) (rep *checks.Report, size int, refused string, err error) {
 	var list []*gh.Artifact
 	opt := &gh.ListOptions{PerPage: 100}
 	for range 5 { // a run has a few, and one per shard
 		l, resp, err := s.c.Actions.ListWorkflowRunArtifacts(ctx, s.key.Owner, s.key.Repo, r.GetID(), opt)
 		if err != nil {
-			return nil, "", fmt.Errorf("list artifacts of run %d: %w", r.GetID(), err)
+			return nil, 0, "", fmt.Errorf("list artifacts of run %d: %w", r.GetID(), err)
 		}
 		list = append(list, l.Artifacts...)
 		if resp.NextPage == 0 {
@@ -57,38 +59,37 @@ func (a *App) download(ctx context.Context, s *scene, r *gh.WorkflowRun, untrust
 	planned := newest(list, planArtifact, r.GetRunAttempt())
 	switch {
 	case art == nil:
-		return nil, fmt.Sprintf("the workflow run ended (%s) and left no report", orElse(report.Plain(r.GetConclusion()), "without a conclusion")), nil
-	case planned == nil && untrusted:
-		return nil, "the workflow run left a report and no plan to hold it against", nil
+		return nil, 0, fmt.Sprintf("the workflow run ended (%s) and left no report", orElse(report.Plain(r.GetConclusion()), "without a conclusion")), nil
+	case planned == nil:
+		return nil, 0, "the workflow run left a report and no plan to hold it against", nil
 	}
 	data, refused, err := a.fetch(ctx, s, art)
 	if err != nil || refused != "" {
-		return nil, refused, err
+		return nil, 0, refused, err
 	}
 	doc, err := unzip(data, "report.json")
 	if err != nil {
-		return nil, "the report was refused: " + report.Plain(err.Error()), nil
+		return nil, 0, "the report was refused: " + report.Plain(err.Error()), nil
 	}
+	size = len(doc)
 	rep, err = report.DecodeReport(bytes.NewReader(doc))
 	if err != nil {
-		return nil, "the report was refused: " + report.Plain(err.Error()), nil
+		return nil, 0, "the report was refused: " + report.Plain(err.Error()), nil
+	}
+	if data, refused, err = a.fetch(ctx, s, planned); err != nil || refused != "" {
+		return nil, 0, refused, err
 	}
 	var plan *checks.Plan
-	if planned != nil {
-		if data, refused, err = a.fetch(ctx, s, planned); err != nil || refused != "" {
-			return nil, refused, err
-		}
-		if doc, err = unzip(data, "plan.json"); err == nil {
-			plan, err = report.DecodePlan(bytes.NewReader(doc))
-		}
-		if err != nil {
-			return nil, "the plan was refused: " + report.Plain(err.Error()), nil
-		}
+	if doc, err = unzip(data, "plan.json"); err == nil {
+		plan, err = report.DecodePlan(bytes.NewReader(doc))
+	}
+	if err != nil {
+		return nil, 0, "the plan was refused: " + report.Plain(err.Error()), nil
 	}
 	if why := contradicts(rep, plan, s.sha); why != "" {
-		return nil, "the report was refused: " + why, nil
+		return nil, 0, "the report was refused: " + why, nil
 	}
-	return rep, "", nil
+	return rep, len(doc) + size, "", nil
 }
 
 // newest is the artifact of the latest attempt up to one.

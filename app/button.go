@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"slices"
-	"strings"
 	"time"
 
 	gh "github.com/google/go-github/v66/github"
@@ -16,13 +14,26 @@ import (
 	"github.com/asterinas/asterbot/internal/github"
 )
 
-// again acts on a button, or on "re-run" in GitHub's own pages. It is known to
-// the event only, so that it is done before GitHub is told that the event has
-// arrived. The check run's ID tells which attempt its reader saw: a press that
-// comes twice finds a newer one.
-func (a *App) again(ctx context.Context, k Key, sha, external, action, sender string) error {
-	id, ok := checkrun.ParseID(external)
-	if external != "" && !ok {
+// button is a press of a button, or of "re-run" in GitHub's own pages.
+type button struct {
+	sha string
+	// shown is the ID of the check run that was pressed; empty for a suite.
+	shown  string
+	action string
+	sender string
+	// since is when what was pressed had come to its end: an attempt of ours that
+	// started later is the answer to this press, or to a later one.
+	since time.Time
+}
+
+// press acts on a button. It is known to the event only, so that it is done
+// before GitHub is told that the event has arrived. The check run's ID and the
+// time at which it was completed tell which attempt its reader saw: a press
+// that comes twice finds a newer one.
+func (a *App) press(ctx context.Context, k Key, b button) error {
+	sha := b.sha
+	id, ok := checkrun.ParseID(b.shown)
+	if b.shown != "" && !ok {
 		return nil
 	}
 	s := a.scene(k, sha)
@@ -48,14 +59,14 @@ func (a *App) again(ctx context.Context, k Key, sha, external, action, sender st
 	}
 	defer a.lock(k.Owner + "/" + k.Repo + "@" + sha)()
 	need := command.Rebuild
-	if action == checkrun.ExplainIt {
+	if b.action == checkrun.ExplainIt {
 		need = command.Explain
 	}
-	level, err := a.permission(ctx, s, sender)
+	level, err := a.permission(ctx, s, b.sender)
 	if err != nil {
 		return err
 	}
-	log := a.log.With(slog.String("repository", k.Owner+"/"+k.Repo), slog.Int("pull", k.Pull), slog.String("button", action), slog.String("by", sender))
+	log := a.log.With(slog.String("repository", k.Owner+"/"+k.Repo), slog.Int("pull", k.Pull), slog.String("button", b.action), slog.String("by", b.sender))
 	if !command.Allows(s.policy.level(need), level) {
 		log.Warn("not allowed", "has", level)
 		return nil
@@ -63,14 +74,22 @@ func (a *App) again(ctx context.Context, k Key, sha, external, action, sender st
 	if _, err := a.findRuns(ctx, s, s.pulls[0]); err != nil {
 		return err
 	}
+	if s.have, err = s.p.List(ctx, sha); err != nil {
+		return err
+	}
+	if err := a.findRebuilds(ctx, s, nil, time.Time{}); err != nil {
+		return err
+	}
 	a.q.add(k, time.Second)
-	switch action {
+	switch b.action {
 	case checkrun.RerunFailed, checkrun.RerunAll:
+		all := b.action == checkrun.RerunAll || len(s.rebuilds) > 0
 		for _, run := range s.runs {
-			if run.GetStatus() != "completed" || run.GetID() == id.Run && run.GetRunAttempt() > id.Attempt {
+			newer := run.GetID() == id.Run && run.GetRunAttempt() > id.Attempt || !b.since.IsZero() && a.startedByUs(run, b.since)
+			if run.GetStatus() != "completed" || newer {
 				continue
 			}
-			text, err := a.startAgain(ctx, s, run, action == checkrun.RerunAll)
+			text, err := a.startAgain(ctx, s, run, all)
 			if err != nil {
 				return err
 			}
@@ -79,9 +98,6 @@ func (a *App) again(ctx context.Context, k Key, sha, external, action, sender st
 			}
 		}
 	case checkrun.ExplainIt:
-		if s.have, err = s.p.List(ctx, sha); err != nil {
-			return err
-		}
 		e, err := a.present(ctx, s)
 		if err != nil || e == nil || e.report == nil {
 			return err
@@ -93,9 +109,7 @@ func (a *App) again(ctx context.Context, k Key, sha, external, action, sender st
 		if err != nil {
 			return fmt.Errorf("list comments: %w", err)
 		}
-		if slices.ContainsFunc(comments, func(c *gh.IssueComment) bool {
-			return c.GetUser().GetLogin() == a.bot() && strings.Contains(c.GetBody(), mark)
-		}) {
+		if a.said(comments, mark) {
 			return nil
 		}
 		_, err = a.post(ctx, s, k.Pull, mark, report.Markdown(e.report, report.MarkdownOptions{Limit: MaxComment - 200}))

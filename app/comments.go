@@ -40,8 +40,6 @@ type request struct {
 type answer struct {
 	outcome string
 	text    string
-	// once marks an answer that a pull request gets once only.
-	once string
 }
 
 // obey reads the pull request's comments and does what is not done yet. What
@@ -73,7 +71,7 @@ func (a *App) obey(ctx context.Context, s *scene, pr *gh.PullRequest) error {
 		}
 		requests = append(requests, &request{comment: c, commands: cmds, problems: problems})
 	}
-	if len(requests) == 0 {
+	if len(requests) == 0 && len(recorded(s)) == 0 {
 		return nil
 	}
 	seen, err := a.firstSeen(ctx, s)
@@ -88,15 +86,19 @@ func (a *App) obey(ctx context.Context, s *scene, pr *gh.PullRequest) error {
 			a.effective(s, pr, r, seen)
 		}
 	}
-	if err := a.findRebuilds(ctx, s, pr, requests, seen); err != nil {
+	if err := a.findRebuilds(ctx, s, requests, seen); err != nil {
 		return err
 	}
 	for _, r := range requests {
 		if r.outcome != "" {
 			continue
 		}
-		if err := a.one(ctx, s, pr, r, comments, seen); err != nil {
+		posted, err := a.one(ctx, s, pr, r, comments, seen)
+		if err != nil {
 			return err
+		}
+		if posted != nil {
+			comments = append(comments, posted)
 		}
 		if r.outcome == reactDone {
 			a.effective(s, pr, r, seen)
@@ -189,8 +191,8 @@ func (a *App) keep(id int64, outcome string) {
 }
 
 // one does what one comment asks for: sees it, acts, answers, and marks it done
-// last.
-func (a *App) one(ctx context.Context, s *scene, pr *gh.PullRequest, r *request, comments []*gh.IssueComment, seen time.Time) error {
+// last. It returns the answer, if there was one to give.
+func (a *App) one(ctx context.Context, s *scene, pr *gh.PullRequest, r *request, comments []*gh.IssueComment, seen time.Time) (posted *gh.IssueComment, err error) {
 	id := r.comment.GetID()
 	react := func(content string) error {
 		if _, _, err := s.c.Reactions.CreateIssueCommentReaction(ctx, s.key.Owner, s.key.Repo, id, content); err != nil {
@@ -199,16 +201,16 @@ func (a *App) one(ctx context.Context, s *scene, pr *gh.PullRequest, r *request,
 		return nil
 	}
 	if err := react(reactSeen); err != nil {
-		return err
+		return nil, err
 	}
 	author := r.comment.GetUser().GetLogin()
 	level, err := a.permission(ctx, s, author)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	out := answer{outcome: reactDone}
 	var texts []string
-	var once string
+	refused, waived := false, false
 	for _, p := range r.problems {
 		texts, out.outcome = append(texts, p.Message), reactNot
 	}
@@ -216,47 +218,57 @@ func (a *App) one(ctx context.Context, s *scene, pr *gh.PullRequest, r *request,
 		var ans answer
 		switch need := s.policy.level(c.Name); {
 		case !command.Allows(need, level):
-			ans = answer{reactRefused, fmt.Sprintf("`/%s` needs the permission %s on this repository; ask a maintainer.", c.Name, need), "refused"}
+			ans = answer{outcome: reactRefused, text: fmt.Sprintf("`/%s` needs the permission %s on this repository; ask a maintainer.", c.Name, need)}
+			refused = true
 		case !bound(c, r.comment, s.sha, seen):
 			ans = answer{outcome: reactNot, text: fmt.Sprintf("`/%s` was not done: it was written for another commit than the present one, %.12s. Write it again, or name the commit with `head=`.", c.Name, s.sha)}
 		default:
 			if ans, err = a.do(ctx, s, pr, r, c); err != nil {
-				return err
+				return nil, err
 			}
+			waived = waived || c.Name == command.Waive && ans.outcome == reactDone
 		}
 		if ans.outcome != reactDone {
 			out.outcome = ans.outcome
 		}
-		if ans.text != "" {
+		if ans.text != "" && !slices.Contains(texts, ans.text) {
 			texts = append(texts, ans.text)
 		}
-		if ans.once != "" {
-			once = ans.once
-		}
+	}
+	if waived && out.outcome != reactDone {
+		texts = append(texts, "The waiver does not count, since not all of the comment was done. Write it in a comment of its own.")
 	}
 	if len(texts) > 0 {
 		mark := fmt.Sprintf("<!-- asterbot:answer %d -->", id)
-		if once != "" && len(texts) == 1 {
-			mark = "<!-- asterbot:once " + once + " -->"
+		if refused || out.outcome != reactDone && !command.Allows(outsider, level) {
+			// Strangers must not make the App talk: they are told once what is wrong.
+			mark = "<!-- asterbot:once outsider -->"
 		}
-		if !slices.ContainsFunc(comments, func(c *gh.IssueComment) bool {
-			return c.GetUser().GetLogin() == a.bot() && strings.Contains(c.GetBody(), mark)
-		}) {
-			posted, err := a.post(ctx, s, pr.GetNumber(), mark, strings.Join(texts, "\n\n"))
-			if err != nil {
-				return err
+		if !a.said(comments, mark) {
+			if posted, err = a.post(ctx, s, pr.GetNumber(), mark, strings.Join(texts, "\n\n")); err != nil {
+				return nil, err
 			}
-			_ = posted
 		}
 	}
 	if err := react(out.outcome); err != nil {
-		return err
+		return posted, err
 	}
 	r.outcome = out.outcome
 	a.keep(id, out.outcome)
 	a.m.commanded(out.outcome)
 	a.log.Info("obeyed", "repository", s.key.Owner+"/"+s.key.Repo, "pull", pr.GetNumber(), "comment", id, "by", author, "outcome", out.outcome)
-	return nil
+	return posted, nil
+}
+
+// outsider is the permission below which somebody is told once, not each time,
+// that a command cannot be done.
+const outsider = "triage"
+
+// said reports whether the App has said something before, by its mark.
+func (a *App) said(comments []*gh.IssueComment, mark string) bool {
+	return slices.ContainsFunc(comments, func(c *gh.IssueComment) bool {
+		return c.GetUser().GetLogin() == a.bot() && strings.Contains(c.GetBody(), mark)
+	})
 }
 
 // post writes a comment, once. A mark that GitHub does not show finds it again.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	gh "github.com/google/go-github/v66/github"
 
@@ -30,6 +31,8 @@ type evidence struct {
 	doubts []string
 	// each is a line for each base.
 	each []string
+	// size is what it takes, in bytes, roughly.
+	size int
 }
 
 // evidence gathers the reports of the scene's runs.
@@ -115,14 +118,26 @@ func overlay(old, newer *checks.Report) *checks.Report {
 		}
 	}
 	c.Machines = append(slices.Clone(old.Machines), newer.Machines...)
-	c.Counts, c.Conclusion = checks.Count(c.Cases), checks.Conclude(c.Cases)
+	c.Errors = append(slices.Clone(old.Errors), newer.Errors...)
+	conclude(&c)
 	return &c
+}
+
+// conclude works counts and conclusion out of the cases; what a report could not
+// look at stays so.
+func conclude(r *checks.Report) {
+	before := r.Conclusion
+	r.Counts, r.Conclusion = checks.Count(r.Cases), checks.Conclude(r.Cases)
+	if len(r.Errors) > 0 && r.Conclusion.ExitCode() == 0 || r.Conclusion == checks.Skipped && before == checks.Errored {
+		r.Conclusion = checks.Errored
+	}
 }
 
 // runEvidence reads what one run left. untrusted runs were started by the pull
 // request, others by the App from the default branch.
 func (a *App) runEvidence(ctx context.Context, s *scene, r *gh.WorkflowRun, untrusted bool) (*evidence, error) {
-	name := fmt.Sprintf("%d.%d@%s", r.GetID(), r.GetRunAttempt(), s.sha)
+	// Doubts are those of the pull requests of the moment.
+	name := fmt.Sprintf("%d.%d@%s %s", r.GetID(), r.GetRunAttempt(), s.sha, strings.Join(s.id("").Pulls, ","))
 	a.mu.Lock()
 	known := a.reports[name]
 	a.mu.Unlock()
@@ -130,11 +145,11 @@ func (a *App) runEvidence(ctx context.Context, s *scene, r *gh.WorkflowRun, untr
 		return known, nil
 	}
 	e := &evidence{}
-	rep, refused, err := a.download(ctx, s, r, untrusted)
+	rep, size, refused, err := a.download(ctx, s, r)
 	if err != nil {
 		return nil, err
 	}
-	e.report, e.failure = rep, refused
+	e.report, e.failure, e.size = rep, refused, size
 	if rep != nil && untrusted && len(s.pulls) > 0 {
 		if e.doubts, err = a.doubts(ctx, s, r); err != nil {
 			return nil, err
@@ -147,7 +162,12 @@ func (a *App) runEvidence(ctx context.Context, s *scene, r *gh.WorkflowRun, untr
 	}
 	a.reports[name] = e
 	// A few stay in memory; the artifacts have the rest.
-	for len(a.order) > 16 {
+	total := 0
+	for _, e := range a.reports {
+		total += e.size
+	}
+	for len(a.order) > 16 || total > maxRemembered && len(a.order) > 1 {
+		total -= a.reports[a.order[0]].size
 		delete(a.reports, a.order[0])
 		a.order = a.order[1:]
 	}

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+
+	"github.com/asterinas/asterbot/checks/checkrun"
 )
 
 // MaxBody is the largest webhook that GitHub sends.
@@ -52,6 +54,7 @@ type event struct {
 		ID           int64      `json:"id"`
 		HeadSHA      string     `json:"head_sha"`
 		ExternalID   string     `json:"external_id"`
+		CompletedAt  string     `json:"completed_at"`
 		Name         string     `json:"name"`
 		PullRequests []pullStub `json:"pull_requests"`
 		App          struct {
@@ -63,6 +66,7 @@ type event struct {
 	} `json:"requested_action"`
 	CheckSuite struct {
 		HeadSHA      string     `json:"head_sha"`
+		UpdatedAt    string     `json:"updated_at"`
 		PullRequests []pullStub `json:"pull_requests"`
 		App          struct {
 			ID int64 `json:"id"`
@@ -219,6 +223,7 @@ func (a *App) handle(ctx context.Context, name string, e *event, log *slog.Logge
 		switch e.Action {
 		case "deleted", "suspend":
 			a.gh.Forget(k.Install)
+			a.forgetRepos(k.Install, nil)
 			a.q.park(k.Install, time.Now().Add(24*time.Hour))
 		default:
 			a.gh.Forget(k.Install)
@@ -226,9 +231,7 @@ func (a *App) handle(ctx context.Context, name string, e *event, log *slog.Logge
 			a.q.add(Key{Install: k.Install, All: true}, a.opt.Settle)
 		}
 	case "pull_request":
-		a.mu.Lock()
-		delete(a.heads, k.Owner+"/"+k.Repo)
-		a.mu.Unlock()
+		a.changedHeads(k)
 		pull(max(e.PullRequest.Number, e.Number))
 		if e.Action == "synchronize" && len(e.Before) == 40 {
 			s := k
@@ -259,7 +262,7 @@ func (a *App) handle(ctx context.Context, name string, e *event, log *slog.Logge
 		a.addCommit(k, e.WorkflowJob.HeadSHA, false)
 	case "check_suite":
 		if e.Action == "rerequested" && e.CheckSuite.App.ID == a.gh.ID() {
-			return a.again(ctx, k, e.CheckSuite.HeadSHA, "", "rerun-all", e.Sender.Login)
+			return a.press(ctx, k, button{sha: e.CheckSuite.HeadSHA, action: checkrun.RerunAll, sender: e.Sender.Login, since: when(e.CheckSuite.UpdatedAt)})
 		}
 		pulls(e.CheckSuite.PullRequests)
 		if len(e.CheckSuite.PullRequests) == 0 && e.Action != "completed" {
@@ -269,42 +272,69 @@ func (a *App) handle(ctx context.Context, name string, e *event, log *slog.Logge
 		if e.CheckRun.App.ID != a.gh.ID() {
 			return nil
 		}
+		b := button{sha: e.CheckRun.HeadSHA, shown: e.CheckRun.ExternalID, action: checkrun.RerunFailed, sender: e.Sender.Login, since: when(e.CheckRun.CompletedAt)}
 		switch e.Action {
 		case "rerequested":
-			return a.again(ctx, k, e.CheckRun.HeadSHA, e.CheckRun.ExternalID, "rerun-failed", e.Sender.Login)
+			return a.press(ctx, k, b)
 		case "requested_action":
-			return a.again(ctx, k, e.CheckRun.HeadSHA, e.CheckRun.ExternalID, e.RequestedAction.Identifier, e.Sender.Login)
+			b.action = e.RequestedAction.Identifier
+			return a.press(ctx, k, b)
 		}
 	case "push":
 		if branch, ok := strings.CutPrefix(e.Ref, "refs/heads/"); ok {
 			a.forgetPolicies(k.Owner, k.Repo)
+			// Where a base has moved, conflicts come and go.
 			if branch == e.Repository.DefaultBranch {
-				// Base has moved: conflicts come and go.
 				k.All = true
 				a.q.add(k, 10*a.opt.Settle)
+			} else {
+				a.addPages(k, func(p pageEntry) bool { return p.Base == branch })
 			}
+		}
+	case "create", "release":
+		// Rare, and what a repository does around them (version branches, backports,
+		// closing what was shipped) often loses an event: one look at everything.
+		k.All = k.Repo != ""
+		if k.All {
+			a.q.add(k, 10*a.opt.Settle)
 		}
 	}
 	return nil
 }
 
-// addCommit asks to look at the pull requests that offer a commit. Which they
-// are is known for those looked at before; others are found by looking at all.
-func (a *App) addCommit(k Key, sha string, all bool) {
+// addCommit asks to look at the pull requests that offer a commit. Those that
+// were looked at before are known; for others the list of open ones is read.
+// dispatched runs belong to no commit of a pull request: whoever waits for one
+// is looked at.
+func (a *App) addCommit(k Key, sha string, dispatched bool) {
 	if k.Repo == "" {
 		return
 	}
-	found := false
+	found := a.addPages(k, func(p pageEntry) bool { return p.SHA == sha || dispatched && len(p.Rebuilds) > 0 })
+	if !found && !dispatched && sha != "" {
+		k.Commit = sha
+		a.q.add(k, a.opt.Settle)
+	}
+}
+
+// addPages asks to look at pull requests that were looked at before.
+func (a *App) addPages(k Key, which func(pageEntry) bool) (found bool) {
 	a.mu.Lock()
+	defer a.mu.Unlock()
 	for _, p := range a.pages {
-		if p.Key.Owner == k.Owner && p.Key.Repo == k.Repo && (p.SHA == sha || all && len(p.Rebuilds) > 0) {
+		if p.Key.Owner == k.Owner && p.Key.Repo == k.Repo && which(p) {
 			found = true
-			defer a.q.add(p.Key, a.opt.Settle)
+			a.q.add(p.Key, a.opt.Settle)
 		}
 	}
-	a.mu.Unlock()
-	if !found && !all {
-		k.All = true
-		a.q.add(k, 10*a.opt.Settle)
+	return found
+}
+
+// when reads a time of a payload; zero is one that is not there.
+func when(s string) time.Time {
+	t, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		return time.Time{}
 	}
+	return t
 }

@@ -11,6 +11,7 @@ type pageEntry struct {
 	Key      Key
 	Title    string
 	SHA      string
+	Base     string // branch
 	Verdict  string
 	Line     string
 	Opened   time.Time
@@ -35,7 +36,7 @@ func (a *App) remember(s *scene, verdict, line string) {
 	for _, p := range s.pulls {
 		k := s.key
 		k.Pull = p.GetNumber()
-		e := pageEntry{Key: k, Title: p.GetTitle(), SHA: s.sha, Verdict: verdict, Line: line, Opened: p.GetCreatedAt().Time, Since: time.Now(), Private: p.GetBase().GetRepo().GetPrivate(), URL: p.GetHTMLURL(), Rebuilds: rebuilds}
+		e := pageEntry{Key: k, Title: p.GetTitle(), SHA: s.sha, Base: p.GetBase().GetRef(), Verdict: verdict, Line: line, Opened: p.GetCreatedAt().Time, Since: time.Now(), Private: p.GetBase().GetRepo().GetPrivate(), URL: p.GetHTMLURL(), Rebuilds: rebuilds}
 		if old, ok := a.pages[pageName(k)]; ok && old.SHA == e.SHA && old.Verdict == e.Verdict {
 			e.Since = old.Since
 		}
@@ -54,6 +55,18 @@ func (a *App) forgetPages(k Key, open map[int]bool) {
 	defer a.mu.Unlock()
 	for name, p := range a.pages {
 		if p.Key.Owner == k.Owner && p.Key.Repo == k.Repo && !open[p.Key.Pull] {
+			delete(a.pages, name)
+		}
+	}
+}
+
+// forgetRepos forgets the pull requests of repositories that an installation
+// has no more.
+func (a *App) forgetRepos(install int64, served map[string]bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for name, p := range a.pages {
+		if p.Key.Install == install && !served[p.Key.Owner+"/"+p.Key.Repo] {
 			delete(a.pages, name)
 		}
 	}

@@ -37,7 +37,7 @@ func (s *scene) id(state string) checkrun.ID {
 		note("run %d.%d", r.GetID(), r.GetRunAttempt())
 	}
 	for _, r := range s.rebuilds {
-		id.Dispatched = append(id.Dispatched, r.GetID())
+		id.Dispatched = append(id.Dispatched, checkrun.Dispatch{Run: r.GetID(), Token: s.tokens[r.GetID()]})
 		if r.GetRunAttempt() > 1 {
 			note("rebuild %d.%d", r.GetID(), r.GetRunAttempt())
 		}

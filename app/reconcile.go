@@ -61,6 +61,21 @@ func (a *App) reconcilePull(ctx context.Context, k Key) error {
 	return a.show(ctx, s)
 }
 
+// reconcileCommit finds the pull requests that offer a commit: events of forks'
+// runs do not name them.
+func (a *App) reconcileCommit(ctx context.Context, k Key) error {
+	pulls, err := a.openHeads(ctx, k)
+	if err != nil {
+		return err
+	}
+	for _, p := range pulls {
+		if p.GetHead().GetSHA() == k.Commit {
+			a.q.add(Key{Install: k.Install, Owner: k.Owner, Repo: k.Repo, Pull: p.GetNumber()}, 0)
+		}
+	}
+	return nil
+}
+
 // reconcileGroup makes a merge group's commit right.
 func (a *App) reconcileGroup(ctx context.Context, k Key) error {
 	s := a.scene(k, k.Group)

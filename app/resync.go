@@ -15,7 +15,10 @@ import (
 type openHeads struct {
 	pulls []*gh.PullRequest
 	at    time.Time
+	known bool // false: an event came at that time
 }
+
+func (h openHeads) holds() bool { return h.known && time.Since(h.at) < time.Minute }
 
 // resync looks at every installation.
 func (a *App) resync(ctx context.Context) error {
@@ -62,17 +65,20 @@ func (a *App) resyncInstallation(ctx context.Context, id int64) error {
 	if err != nil {
 		return fmt.Errorf("list repositories of installation %d: %w", id, err)
 	}
+	served := map[string]bool{}
 	for _, r := range repos {
 		if !r.GetArchived() {
+			served[r.GetOwner().GetLogin()+"/"+r.GetName()] = true
 			a.q.add(Key{Install: id, Owner: r.GetOwner().GetLogin(), Repo: r.GetName(), All: true}, 0)
 		}
 	}
+	a.forgetRepos(id, served)
 	return nil
 }
 
 func (a *App) resyncRepo(ctx context.Context, k Key) error {
 	c := a.gh.Installation(k.Install)
-	pulls, err := openPulls(ctx, c, k)
+	pulls, err := a.readHeads(ctx, k)
 	if err != nil {
 		return err
 	}
@@ -80,9 +86,6 @@ func (a *App) resyncRepo(ctx context.Context, k Key) error {
 	if err == nil && !policy.Publish && !policy.Answer {
 		return nil
 	}
-	a.mu.Lock()
-	a.heads[k.Owner+"/"+k.Repo] = openHeads{pulls, time.Now()}
-	a.mu.Unlock()
 	open := map[int]bool{}
 	for _, p := range pulls {
 		open[p.GetNumber()] = true
@@ -124,6 +127,42 @@ func (a *App) setStale(k Key, sha string, stale bool) {
 	} else {
 		delete(a.stale, k.Owner+"/"+k.Repo+"@"+sha)
 	}
+}
+
+// openHeads are the open pull requests of a repository as they were a minute ago
+// at most; an event of a pull request ends that.
+func (a *App) openHeads(ctx context.Context, k Key) ([]*gh.PullRequest, error) {
+	name := k.Owner + "/" + k.Repo
+	a.mu.Lock()
+	known, ok := a.heads[name]
+	a.mu.Unlock()
+	if ok && known.holds() {
+		return known.pulls, nil
+	}
+	return a.readHeads(ctx, k)
+}
+
+func (a *App) readHeads(ctx context.Context, k Key) ([]*gh.PullRequest, error) {
+	name := k.Owner + "/" + k.Repo
+	began := time.Now()
+	pulls, err := openPulls(ctx, a.gh.Installation(k.Install), k)
+	if err != nil {
+		return nil, err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	// An event that came in the meantime may tell of what the list does not have.
+	if a.heads[name].at.Before(began) {
+		a.heads[name] = openHeads{pulls: pulls, at: began, known: true}
+	}
+	return pulls, nil
+}
+
+// changedHeads says that a list of open pull requests is out of date.
+func (a *App) changedHeads(k Key) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.heads[k.Owner+"/"+k.Repo] = openHeads{at: time.Now()}
 }
 
 func openPulls(ctx context.Context, c *github.Client, k Key) ([]*gh.PullRequest, error) {

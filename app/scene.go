@@ -27,14 +27,16 @@ type scene struct {
 	// runs are the newest runs of the workflow for the commit, at most one for
 	// each pull request, newest first.
 	runs []*gh.WorkflowRun
-	// rebuilds are the dispatched runs, oldest first.
+	// rebuilds are the dispatched runs that nothing newer has superseded, oldest
+	// first; tokens are what their names carry.
 	rebuilds []*gh.WorkflowRun
+	tokens   map[int64]string
 	waivers  []checkrun.Waiver
 }
 
 func (a *App) scene(k Key, sha string) *scene {
 	c := a.gh.Installation(k.Install)
-	return &scene{key: k, c: c, sha: sha, p: &checkrun.Publisher{Client: c, Owner: k.Owner, Repo: k.Repo, AppID: a.gh.ID()}}
+	return &scene{key: k, c: c, sha: sha, tokens: map[int64]string{}, p: &checkrun.Publisher{Client: c, Owner: k.Owner, Repo: k.Repo, AppID: a.gh.ID()}}
 }
 
 // siblings are the open pull requests with the same head commit: check runs
@@ -51,9 +53,8 @@ func (a *App) siblings(ctx context.Context, s *scene, pr *gh.PullRequest) ([]*gh
 	a.mu.Lock()
 	known, ok := a.heads[s.key.Owner+"/"+s.key.Repo]
 	a.mu.Unlock()
-	list := known.pulls
-	if ok && time.Since(known.at) < time.Minute {
-		return sameHead(s, pr, out, list), nil
+	if ok && known.holds() {
+		return sameHead(s, pr, out, known.pulls), nil
 	}
 	list, _, err := s.c.PullRequests.List(ctx, s.key.Owner, s.key.Repo, &gh.PullRequestListOptions{
 		State: "open", Head: head.GetRepo().GetOwner().GetLogin() + ":" + head.GetRef(), ListOptions: gh.ListOptions{PerPage: 100},
@@ -75,12 +76,8 @@ func sameHead(s *scene, pr *gh.PullRequest, out, list []*gh.PullRequest) []*gh.P
 }
 
 func (a *App) ours(run *gh.WorkflowRun) bool {
-	p, _, _ := strings.Cut(workflowPath(run), "@")
+	p, _, _ := strings.Cut(run.GetPath(), "@")
 	return p == a.opt.Workflow
-}
-
-func workflowPath(run *gh.WorkflowRun) string {
-	return run.GetPath()
 }
 
 // findRuns finds the runs of the commit, and older commits of the same branch
@@ -108,9 +105,11 @@ func (a *App) findRuns(ctx context.Context, s *scene, pr *gh.PullRequest) ([]str
 	for _, r := range runs {
 		switch {
 		case !mine(r):
+		case r.GetConclusion() == "skipped":
+			// An edited title or text starts a run too, which does nothing.
 		case r.GetHeadSHA() == s.sha:
 			s.runs = append(s.runs, r)
-		case time.Since(r.GetCreatedAt().Time) < 3*24*time.Hour && !slices.Contains(older, r.GetHeadSHA()) && len(older) < 3:
+		case a.gh.Now().Sub(r.GetCreatedAt().Time) < 3*24*time.Hour && !slices.Contains(older, r.GetHeadSHA()) && len(older) < 3:
 			older = append(older, r.GetHeadSHA())
 		}
 	}

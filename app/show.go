@@ -47,6 +47,12 @@ func (a *App) show(ctx context.Context, s *scene) error {
 			}
 		}
 		want = checkrun.State(id, ph.status, ph.conclusion, ph.title, ph.summary, ph.details)
+		if ph.live {
+			// Counts change often, and writes are few: the verdict alone has them.
+			for i := range want[:len(want)-1] {
+				want[i].Title, want[i].Summary = "Running", "What is done so far is in the check `"+checkrun.Verdict+"`."
+			}
+		}
 		if ph.conclusion == "cancelled" || ph.state == "no-run" {
 			for i := range want {
 				want[i].Actions = []*gh.CheckRunAction{{Label: "Re-run all", Description: "Run every job of the check again", Identifier: checkrun.RerunAll}}
@@ -193,11 +199,7 @@ func waive(r *checks.Report, list []checkrun.Waiver) *checks.Report {
 			}
 		}
 	}
-	c.Conclusion = checks.Conclude(c.Cases)
-	if c.Conclusion == checks.Success && len(r.Errors) > 0 || c.Conclusion == checks.Skipped && r.Conclusion == checks.Errored {
-		c.Conclusion = checks.Errored
-	}
-	c.Counts = checks.Count(c.Cases)
+	conclude(&c)
 	return &c
 }
 

@@ -15,13 +15,31 @@ import (
 )
 
 // doubts lists why a run that a pull request started may not be believed: a fork
-// can replace the workflow that makes its report.
+// can replace the workflow that makes its report. A run does not say reliably
+// which pull request of its commit it is of, so that none of them may be in doubt:
+// what is no change against one base may be one against another.
 func (a *App) doubts(ctx context.Context, s *scene, r *gh.WorkflowRun) ([]string, error) {
 	var out []string
 	if r.GetEvent() != "pull_request" {
 		out = append(out, "the run was started by "+report.Code(report.Plain(r.GetEvent())))
 	}
-	base := s.pulls[0].GetBase().GetRef()
+	for _, p := range s.pulls {
+		more, err := a.doubtsOf(ctx, s, p, r)
+		if err != nil {
+			return nil, err
+		}
+		for _, d := range more {
+			if !slices.Contains(out, d) {
+				out = append(out, d)
+			}
+		}
+	}
+	return out, nil
+}
+
+func (a *App) doubtsOf(ctx context.Context, s *scene, pull *gh.PullRequest, r *gh.WorkflowRun) ([]string, error) {
+	var out []string
+	base := pull.GetBase().GetRef()
 	uses, local, missing, err := a.baseUses(ctx, s, base)
 	if err != nil {
 		return nil, err
@@ -56,7 +74,7 @@ func (a *App) doubts(ctx context.Context, s *scene, r *gh.WorkflowRun) ([]string
 		out = append(out, "the run used "+report.Code(report.Plain(w.GetPath()))+", which the base branch's workflow does not")
 	}
 	protected := append([]string{".github/"}, local...)
-	files, all, err := a.changedFiles(ctx, s)
+	files, all, err := a.changedFiles(ctx, s, pull.GetNumber())
 	if err != nil {
 		return nil, err
 	}
@@ -79,10 +97,10 @@ func (a *App) doubts(ctx context.Context, s *scene, r *gh.WorkflowRun) ([]string
 	return out, nil
 }
 
-func (a *App) changedFiles(ctx context.Context, s *scene) (files []string, all bool, err error) {
+func (a *App) changedFiles(ctx context.Context, s *scene, number int) (files []string, all bool, err error) {
 	opt := &gh.ListOptions{PerPage: 100}
 	for {
-		list, resp, err := s.c.PullRequests.ListFiles(ctx, s.key.Owner, s.key.Repo, s.pulls[0].GetNumber(), opt)
+		list, resp, err := s.c.PullRequests.ListFiles(ctx, s.key.Owner, s.key.Repo, number, opt)
 		if err != nil {
 			return nil, false, fmt.Errorf("list changed files: %w", err)
 		}

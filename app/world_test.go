@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -47,7 +48,16 @@ func policy(data []byte) (app.Policy, error) {
 var baseFiles = map[string]string{
 	".github/asterbot.yml": "publish: app\ncommands: app\n",
 	workflow:               "on: pull_request\njobs:\n  check:\n    uses: asterinas/asterbot/.github/workflows/compat.yml@v1\n",
-	rebuild:                "on: workflow_dispatch\n",
+	rebuild:                template("asterbot-rebuild.yml"),
+}
+
+// template is a file that 'bot init' writes.
+func template(name string) string {
+	data, err := os.ReadFile(filepath.Join("..", "cmd", "bot", "templates", name))
+	if err != nil {
+		panic(err)
+	}
+	return string(data)
 }
 
 func newWorld(t testing.TB, opt ...func(*app.Options)) *world {

@@ -171,7 +171,7 @@ func TestHostileTextStaysHarmless(t *testing.T) {
 }
 
 func TestID(t *testing.T) {
-	id := checkrun.ID{Pulls: []string{"12@main", "9@rel 1=x"}, Run: 7, Attempt: 2, Dispatched: []int64{8, 9}, Policy: "ab", Base: strings.Repeat("a", 40), Merge: strings.Repeat("c", 40)}
+	id := checkrun.ID{Pulls: []string{"12@main", "9@rel 1=x"}, Run: 7, Attempt: 2, Dispatched: []checkrun.Dispatch{{Run: 8, Token: "abc"}, {Run: 9, Token: "def"}}, Policy: "ab", Base: strings.Repeat("a", 40), Merge: strings.Repeat("c", 40)}
 	got, ok := checkrun.ParseID(id.String())
 	require.True(t, ok)
 	assert.True(t, got.Same(id))

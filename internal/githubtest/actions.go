@@ -7,7 +7,10 @@ import (
 	"path"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
+
+	"github.com/goccy/go-yaml"
 )
 
 // Run is a run of a workflow.
@@ -338,14 +341,55 @@ func (c *call) dispatch() (int, any) {
 	if file == "" {
 		return notFound()
 	}
+	title, wrong := dispatched(tree[file], inputs)
+	if wrong != "" {
+		return unprocessable("%s", wrong)
+	}
 	login, _, _ := c.bot()
-	title, _ := inputs["token"].(string)
-	run := r.startRun(NewRun{Path: file, Event: "workflow_dispatch", HeadSHA: sha, HeadBranch: c.str("ref"), Actor: login, Status: "queued", Title: "asterbot rebuild " + title})
+	run := r.startRun(NewRun{Path: file, Event: "workflow_dispatch", HeadSHA: sha, HeadBranch: c.str("ref"), Actor: login, Status: "queued", Title: title})
 	run.Inputs = inputs
 	if v, _ := c.body["return_run_details"].(bool); v {
 		return 200, obj{"workflow_run_id": run.ID, "run_url": run.object()["url"], "html_url": run.object()["html_url"]}
 	}
 	return http.StatusNoContent, nil
+}
+
+// dispatched holds inputs against a workflow's own, as GitHub does, and works
+// out the run's name.
+func dispatched(text string, inputs map[string]any) (title, wrong string) {
+	var w struct {
+		Name    string `yaml:"name"`
+		RunName string `yaml:"run-name"`
+		On      struct {
+			Dispatch *struct {
+				Inputs map[string]struct {
+					Required bool `yaml:"required"`
+				} `yaml:"inputs"`
+			} `yaml:"workflow_dispatch"`
+		} `yaml:"on"`
+	}
+	if err := yaml.Unmarshal([]byte(text), &w); err != nil || w.On.Dispatch == nil {
+		return "", "Workflow does not have 'workflow_dispatch' trigger"
+	}
+	title = w.RunName
+	for name, v := range inputs {
+		if _, ok := w.On.Dispatch.Inputs[name]; !ok {
+			return "", fmt.Sprintf("Unexpected inputs provided: [%q]", name)
+		}
+		title = strings.ReplaceAll(title, "${{ inputs."+name+" }}", fmt.Sprint(v))
+	}
+	for name, in := range w.On.Dispatch.Inputs {
+		if v, _ := inputs[name].(string); in.Required && v == "" {
+			return "", fmt.Sprintf("Required input '%s' not provided", name)
+		}
+	}
+	if len(inputs) > 25 {
+		return "", "you may only define up to 25 `inputs` for a `workflow_dispatch` event"
+	}
+	if title == "" {
+		title = w.Name
+	}
+	return title, ""
 }
 
 // SetActions sets what a repository's settings say: "permissions", "workflow"
