@@ -82,6 +82,7 @@ type App struct {
 	seen      map[string]time.Time // when GitHub first saw a commit
 	stale     map[string]bool
 	refreshed map[string]time.Time
+	nobodys   map[string]time.Time // commits that no pull request offered then
 	pages     map[string]pageEntry
 	heads     map[string]openHeads // by repository
 	synced    time.Time
@@ -136,7 +137,7 @@ func New(opt Options) (*App, error) {
 	sum := sha256.Sum256([]byte("asterbot rebuild token\x00" + opt.Secrets[0]))
 	a := &App{
 		opt: opt, gh: opt.GitHub, log: opt.Log, m: opt.Metrics, q: newQueue(), tokens: sum[:], policies: map[string]memoPolicy{}, outcomes: map[int64]string{},
-		reports: map[string]*evidence{}, seen: map[string]time.Time{}, stale: map[string]bool{}, refreshed: map[string]time.Time{}, pages: map[string]pageEntry{}, heads: map[string]openHeads{},
+		reports: map[string]*evidence{}, seen: map[string]time.Time{}, stale: map[string]bool{}, refreshed: map[string]time.Time{}, nobodys: map[string]time.Time{}, pages: map[string]pageEntry{}, heads: map[string]openHeads{},
 	}
 	a.m.watch(a)
 	return a, nil

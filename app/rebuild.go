@@ -189,7 +189,9 @@ func (a *App) rebuildSome(ctx context.Context, s *scene, pr *gh.PullRequest, r *
 			return answer{outcome: reactDone}, nil // and we died before we could say so
 		}
 	}
-	e, err := a.present(ctx, s)
+	own := *s
+	own.rebuilds = nil // several may run at once
+	e, err := a.present(ctx, &own)
 	if err != nil {
 		return answer{}, err
 	}

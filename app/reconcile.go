@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"time"
 
 	gh "github.com/google/go-github/v66/github"
 
@@ -64,14 +65,28 @@ func (a *App) reconcilePull(ctx context.Context, k Key) error {
 // reconcileCommit finds the pull requests that offer a commit: events of forks'
 // runs do not name them.
 func (a *App) reconcileCommit(ctx context.Context, k Key) error {
-	pulls, err := a.openHeads(ctx, k)
+	name := k.Owner + "/" + k.Repo + "@" + k.Commit
+	a.mu.Lock()
+	missed := a.nobodys[name]
+	a.mu.Unlock()
+	if time.Since(missed) < time.Minute {
+		return nil // a branch's own commit, say, with many jobs
+	}
+	pulls, err := a.readHeads(ctx, k)
 	if err != nil {
 		return err
 	}
+	found := false
 	for _, p := range pulls {
 		if p.GetHead().GetSHA() == k.Commit {
+			found = true
 			a.q.add(Key{Install: k.Install, Owner: k.Owner, Repo: k.Repo, Pull: p.GetNumber()}, 0)
 		}
+	}
+	if !found {
+		a.mu.Lock()
+		a.nobodys[name] = time.Now()
+		a.mu.Unlock()
 	}
 	return nil
 }

@@ -47,6 +47,9 @@ func (a *App) resync(ctx context.Context) error {
 	if len(a.stale) > 20000 {
 		clear(a.stale)
 	}
+	if len(a.nobodys) > 20000 {
+		clear(a.nobodys)
+	}
 	if len(a.refreshed) > 20000 {
 		clear(a.refreshed)
 	}
@@ -129,19 +132,8 @@ func (a *App) setStale(k Key, sha string, stale bool) {
 	}
 }
 
-// openHeads are the open pull requests of a repository as they were a minute ago
-// at most; an event of a pull request ends that.
-func (a *App) openHeads(ctx context.Context, k Key) ([]*gh.PullRequest, error) {
-	name := k.Owner + "/" + k.Repo
-	a.mu.Lock()
-	known, ok := a.heads[name]
-	a.mu.Unlock()
-	if ok && known.holds() {
-		return known.pulls, nil
-	}
-	return a.readHeads(ctx, k)
-}
-
+// readHeads lists the open pull requests of a repository, and remembers them for a
+// minute.
 func (a *App) readHeads(ctx context.Context, k Key) ([]*gh.PullRequest, error) {
 	name := k.Owner + "/" + k.Repo
 	began := time.Now()
