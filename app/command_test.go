@@ -100,7 +100,7 @@ func TestRebuildSome(t *testing.T) {
 	assert.Equal(t, p.Head(), dispatched.Inputs["head"])
 	assert.Equal(t, "sed", dispatched.Inputs["only"])
 	assert.Equal(t, w.repo.Tip("main"), dispatched.Inputs["base"])
-	assert.Equal(t, fmt.Sprintf("%d.1", run.ID), dispatched.Inputs["run"])
+	assert.Equal(t, fmt.Sprintf("%d.1", run.ID), dispatched.Inputs["own-run"])
 	token := dispatched.Inputs["token"].(string)
 	assert.Equal(t, "asterbot rebuild "+token, dispatched.Get().Title, "the workflow that 'bot init' writes names its run so")
 	v := w.verdict(p)

@@ -220,7 +220,7 @@ func (a *App) rebuildSome(ctx context.Context, s *scene, pr *gh.PullRequest, r *
 	ref := pr.GetBase().GetRepo().GetDefaultBranch()
 	id, err := s.c.Dispatch(ctx, s.key.Owner, s.key.Repo, path.Base(a.opt.Rebuild), ref, map[string]string{
 		"token": token, "pull": strconv.Itoa(pr.GetNumber()), "head": s.sha, "base": base, "only": strings.Join(only, " "),
-		"run": fmt.Sprintf("%d.%d", s.runs[0].GetID(), max(1, s.runs[0].GetRunAttempt())),
+		"own-run": fmt.Sprintf("%d.%d", s.runs[0].GetID(), max(1, s.runs[0].GetRunAttempt())),
 	})
 	switch st := github.Status(err); {
 	case st == http.StatusNotFound || st == http.StatusUnprocessableEntity:

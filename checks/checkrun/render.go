@@ -125,6 +125,10 @@ func Render(r *checks.Report, opt Options) []Run {
 			}
 		} else {
 			run.Annotations = annotations(r, part.Cases)
+			if part.Conclusion == checks.Errored && r.Conclusion == checks.Failure && len(r.Errors) == 0 && !slices.ContainsFunc(part.Cases, func(c checks.Result) bool { return c.Blame == checks.BlameInfra }) {
+				// What failed in a stage before is why nobody could look here.
+				run.Title = strings.TrimPrefix(run.Title, infrastructure)
+			}
 		}
 		if opt.Verdict == "action_required" && run.Conclusion == "success" {
 			// A stage whose results nobody has looked at is not green either.
@@ -186,10 +190,12 @@ func conclusion(c checks.Conclusion) string {
 	}
 }
 
+const infrastructure = "Infrastructure: "
+
 // title marks what infrastructure kept us from seeing.
 func title(r *checks.Report, c checks.Conclusion, line string) string {
 	if c == checks.Errored && !slices.ContainsFunc(r.Cases, func(c checks.Result) bool { return c.Verdict == checks.Undecided && c.Now == checks.Fail }) && len(r.Change.Conflicts) == 0 {
-		line = "Infrastructure: " + line
+		line = infrastructure + line
 	}
 	return Title(line)
 }
@@ -346,13 +352,24 @@ func message(c checks.Result, what string) string {
 	if c.Stage != "" {
 		fmt.Fprintf(&b, "Stage: %s\n", report.Plain(c.Stage))
 	}
-	fmt.Fprintf(&b, "Whose fault: %s\n", fault(c))
+	if f := report.Fault(c); f != "" {
+		fmt.Fprintf(&b, "Whose fault: %s\n", f)
+	}
 	likely := report.Plain(clipBytes(what, 500))
+	switch likely {
+	case "changed":
+		likely = "the change of this file"
+	case "new":
+		likely = "this file, which is new"
+	}
 	if len(c.Likely) > 0 {
 		likely = strings.TrimPrefix(likely+"; the kernel logged: "+report.Plain(clipBytes(c.Likely[0], 500)), "; ")
 	}
 	if likely != "" {
 		fmt.Fprintf(&b, "Likely cause: %s\n", likely)
+	}
+	if e := report.Explained(c); e != "" {
+		fmt.Fprintf(&b, "What it usually means: %s\n", report.Plain(clipBytes(e, 1000)))
 	}
 	if c.Waived != "" {
 		fmt.Fprintf(&b, "Waived: %s\n", report.Plain(clipBytes(c.Waived, 500)))
@@ -365,18 +382,6 @@ func orUnknown(s checks.Status) checks.Status {
 		return checks.Unknown
 	}
 	return s
-}
-
-func fault(c checks.Result) string {
-	switch c.Blame {
-	case checks.BlameKernel:
-		return "the kernel's (the same case passes on the control kernel)"
-	case checks.BlamePackage:
-		return "the package's"
-	case checks.BlameInfra:
-		return "infrastructure"
-	}
-	return "unknown"
 }
 
 func clipBytes(s string, n int) string {
