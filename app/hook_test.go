@@ -216,6 +216,14 @@ func TestPages(t *testing.T) {
 		code, _ := get(w.app.Public(), path)
 		assert.Equal(t, want, code, path)
 	}
+	t.Run("a verdict is as old as its check run, also for a process that has just started", func(t *testing.T) {
+		w.gh.Advance(3 * time.Hour)
+		w.stop()
+		w.start()
+		w.settle()
+		_, page := get(w.app.Public(), "/")
+		assert.Contains(t, page, "<td>3 h</td><td>3 h</td>")
+	})
 }
 
 func FuzzHook(f *testing.F) {

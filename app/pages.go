@@ -23,7 +23,9 @@ type pageEntry struct {
 
 func pageName(k Key) string { return path.Join(k.Owner, k.Repo) + "#" + strconv.Itoa(k.Pull) }
 
-func (a *App) remember(s *scene, verdict, line string) {
+// remember keeps what the status page shows; since is when the verdict was
+// reached.
+func (a *App) remember(s *scene, verdict, line string, since time.Time) {
 	if len(s.pulls) == 0 {
 		return
 	}
@@ -36,7 +38,7 @@ func (a *App) remember(s *scene, verdict, line string) {
 	for _, p := range s.pulls {
 		k := s.key
 		k.Pull = p.GetNumber()
-		e := pageEntry{Key: k, Title: p.GetTitle(), SHA: s.sha, Base: p.GetBase().GetRef(), Verdict: verdict, Line: line, Opened: p.GetCreatedAt().Time, Since: time.Now(), Private: p.GetBase().GetRepo().GetPrivate(), URL: p.GetHTMLURL(), Rebuilds: rebuilds}
+		e := pageEntry{Key: k, Title: p.GetTitle(), SHA: s.sha, Base: p.GetBase().GetRef(), Verdict: verdict, Line: line, Opened: p.GetCreatedAt().Time, Since: since, Private: p.GetBase().GetRepo().GetPrivate(), URL: p.GetHTMLURL(), Rebuilds: rebuilds}
 		if old, ok := a.pages[pageName(k)]; ok && old.SHA == e.SHA && old.Verdict == e.Verdict {
 			e.Since = old.Since
 		}

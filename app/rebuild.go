@@ -236,6 +236,9 @@ func (a *App) rebuildSome(ctx context.Context, s *scene, pr *gh.PullRequest, r *
 	return answer{outcome: reactDone}, nil
 }
 
+// rebuildInputs are what the workflow is dispatched with.
+var rebuildInputs = []string{"token", "pull", "head", "base", "only", "own-run"}
+
 // compared is the commit that a report compared with, if GitHub says that the
 // base branch has it; empty if not.
 func (a *App) compared(ctx context.Context, s *scene, pr *gh.PullRequest, r *checks.Report) (string, error) {

@@ -26,7 +26,8 @@ func (a *App) show(ctx context.Context, s *scene) error {
 		settled = settled && checkrun.Settled(c, id)
 	}
 	if settled {
-		a.remember(s, s.have[checkrun.Verdict].GetConclusion(), s.have[checkrun.Verdict].GetOutput().GetTitle())
+		v := s.have[checkrun.Verdict]
+		a.remember(s, v.GetConclusion(), v.GetOutput().GetTitle(), v.GetCompletedAt().Time)
 		return nil
 	}
 	var want []checkrun.Run
@@ -65,7 +66,7 @@ func (a *App) show(ctx context.Context, s *scene) error {
 		return err
 	}
 	v := want[len(want)-1]
-	a.remember(s, orElse(v.Conclusion, v.Status), v.Title)
+	a.remember(s, orElse(v.Conclusion, v.Status), v.Title, a.gh.Now())
 	return nil
 }
 
