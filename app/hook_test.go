@@ -217,7 +217,7 @@ func TestPages(t *testing.T) {
 		assert.Equal(t, want, code, path)
 	}
 	t.Run("a verdict is as old as its check run, also for a process that has just started", func(t *testing.T) {
-		w.gh.Advance(3 * time.Hour)
+		w.gh.Advance(3*time.Hour + 30*time.Minute)
 		w.stop()
 		w.start()
 		w.settle()
