@@ -269,6 +269,14 @@ func (p *Pull) Close(merged bool) *Delivery {
 	return p.delivery("closed", nil)
 }
 
+// Land merges the pull request as a commit of its base.
+func (p *Pull) Land(sha string) *Delivery {
+	defer p.lock()()
+	p.State, p.Merged, p.Merge, p.Updated = "closed", true, sha, p.repo.s.now()
+	p.repo.branches[p.BaseRef] = sha
+	return p.delivery("closed", nil)
+}
+
 // Reopen opens it again.
 func (p *Pull) Reopen() *Delivery {
 	defer p.lock()()
@@ -418,6 +426,9 @@ func (p *Pull) object() obj {
 	}
 	if p.State == "closed" {
 		o["closed_at"] = stamp(p.Updated)
+		if p.Merged {
+			o["merged_at"] = stamp(p.Updated)
+		}
 	}
 	return o
 }
