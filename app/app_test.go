@@ -265,17 +265,44 @@ func TestTheSameDeliveryFiftyTimesAtOnce(t *testing.T) {
 	assert.Len(t, w.repo.CheckRuns(p.Head()), 5)
 }
 
-func TestOnePublisherOnly(t *testing.T) {
+func TestAnEnterpriseServer(t *testing.T) {
 	w := newWorld(t)
-	w.repo.Commit("main", map[string]string{".github/asterbot.yml": "publish: token\ncommands: workflow\n"})
 	w.stop()
+	w.base = "/api/v3"
+	w.gh.ExpireTokens()
 	w.start()
 	p, opened := w.repo.OpenPull(githubtest.NewPull{})
-	_, commented := p.Comment("maintainer", "/help")
-	w.send(opened, commented)
-	assert.Empty(t, w.repo.CheckRuns(p.Head()))
-	assert.Len(t, p.Comments(), 1)
-	assert.Empty(t, p.Comments()[0].Reactions())
+	w.send(opened)
+	run, _ := p.RunFor(workflow)
+	w.finish(run, good(), broken())
+	assert.Equal(t, "failure", w.verdict(p).Conclusion)
+	assert.Equal(t, wasDone, w.say(p, "maintainer", "/rebuild").Reactions())
+}
+
+func TestOnePublisherOnly(t *testing.T) {
+	for _, tc := range []struct {
+		name, config       string
+		publishes, answers bool
+	}{
+		{"the App is silent where the workflow does both", "publish: token\ncommands: workflow\n", false, false},
+		{"summaries alone are the workflow's too", "publish: summary\ncommands: workflow\n", false, false},
+		{"it publishes, and the workflow answers", "publish: app\ncommands: workflow\n", true, false},
+		{"it answers, and the workflow publishes", "publish: token\ncommands: app\n", false, true},
+		{"a configuration that says nothing", "", false, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			w := newWorld(t)
+			w.repo.Commit("main", map[string]string{".github/asterbot.yml": tc.config})
+			w.stop()
+			w.start()
+			p, opened := w.repo.OpenPull(githubtest.NewPull{})
+			c, commented := p.Comment("maintainer", "/help")
+			w.send(opened, commented)
+			assert.Equal(t, tc.publishes, len(w.repo.CheckRuns(p.Head())) > 0)
+			assert.Equal(t, tc.answers, len(p.Comments()) == 2)
+			assert.Equal(t, tc.answers, len(c.Reactions()) == 2)
+		})
+	}
 }
 
 func TestAForkMayForgeItsReport(t *testing.T) {

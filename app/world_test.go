@@ -38,6 +38,8 @@ type world struct {
 	app  *app.App
 	hook *httptest.Server
 	stop func()
+	// base is the path of the API: empty, or a GitHub Enterprise Server's.
+	base string
 }
 
 func policy(data []byte) (app.Policy, error) {
@@ -76,7 +78,7 @@ func newWorld(t testing.TB, opt ...func(*app.Options)) *world {
 func (w *world) start(opt ...func(*app.Options)) {
 	w.t.Helper()
 	metrics := app.NewMetrics()
-	client, err := github.NewApp(github.AppOptions{ID: w.gh.AppID(), Key: w.gh.PrivateKey(), Options: github.Options{BaseURL: w.gh.URL, WritesPerMinute: 100000, Observe: metrics.Observe}})
+	client, err := github.NewApp(github.AppOptions{ID: w.gh.AppID(), Key: w.gh.PrivateKey(), Options: github.Options{BaseURL: w.gh.URL + w.base, WritesPerMinute: 100000, Observe: metrics.Observe}})
 	require.NoError(w.t, err)
 	o := app.Options{GitHub: client, Secrets: []string{secret}, ParsePolicy: policy, Workflow: workflow, Rebuild: rebuild, Settle: 5 * time.Millisecond, Refresh: 10 * time.Millisecond, Metrics: metrics}
 	if os.Getenv("ASTERBOT_TEST_LOG") != "" {

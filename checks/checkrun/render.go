@@ -84,9 +84,10 @@ type Options struct {
 	ID ID
 	// Whole is the address of the whole report.
 	Whole string
-	// Note stands above the summary: Markdown of this program's own.
+	// Note stands below the summary's first line: Markdown of this program's own.
 	Note string
-	// Lead stands before the title: "Draft", "Waived".
+	// Lead stands before the title and in the summary's first line: "Draft",
+	// "Waived".
 	Lead string
 	// Verdict is the conclusion of the verdict where policy decides otherwise
 	// than the report, such as "action_required".
@@ -150,17 +151,33 @@ func render(name string, r *checks.Report, opt Options) Run {
 		line = opt.Lead + ": " + line
 	}
 	run.Title = title(r, r.Conclusion, line)
-	note := opt.Note
-	if note != "" {
-		note += "\n\n"
-	}
-	run.Summary = note + report.Markdown(r, report.MarkdownOptions{Limit: MaxText - len(note), Whole: opt.Whole})
-	run.Summary = Clip(run.Summary, MaxText)
+	run.Summary = Clip(summary(r, opt), MaxText)
 	run.Text = Clip(opt.Text, MaxText)
 	if opt.Buttons {
 		run.Actions = buttons(r.Conclusion)
 	}
 	return run
+}
+
+// summary is the report below one line that answers; what policy says about it
+// belongs into that line, and its reasons stand right below.
+func summary(r *checks.Report, opt Options) string {
+	lead := report.Escape(opt.Lead)
+	text := report.Markdown(r, report.MarkdownOptions{Limit: MaxText - len(opt.Note) - len(lead) - 16, Whole: opt.Whole})
+	if opt.Note == "" && lead == "" {
+		return text
+	}
+	answer, rest, _ := strings.Cut(text, "\n")
+	if mark, line, ok := strings.Cut(strings.TrimPrefix(answer, "## "), " "); ok && lead != "" {
+		if opt.Verdict == "action_required" {
+			mark = "⚠️"
+		}
+		answer = "## " + mark + " " + lead + ": " + line
+	}
+	if opt.Note != "" {
+		answer += "\n\n" + opt.Note + "\n"
+	}
+	return answer + "\n" + rest
 }
 
 func buttons(c checks.Conclusion) []*gh.CheckRunAction {

@@ -423,6 +423,14 @@ func (s *Server) delivery(r *Repo, event, action, sender string, payload obj) *D
 	return d
 }
 
+// InstallationEvent is an event of the App's installation: created, suspend,
+// unsuspend and so on.
+func (r *Repo) InstallationEvent(action string) *Delivery {
+	r.s.mu.Lock()
+	defer r.s.mu.Unlock()
+	return r.s.delivery(r, "installation", action, "owner", obj{"repositories": []any{}})
+}
+
 // Request is the signed request of a delivery to an address.
 func (d *Delivery) Request(address, secret string) *http.Request {
 	r, err := http.NewRequest(http.MethodPost, address, bytes.NewReader(d.Payload))
