@@ -348,7 +348,7 @@ func TestAStageThatAnEarlierOneKeptFromLooking(t *testing.T) {
 	build.Blame, build.Reason = checks.BlameUnknown, "does not evaluate, so it cannot be built"
 	b := byName(checkrun.Render(sample(eval, build), checkrun.Options{}))[checkrun.Build]
 	assert.Equal(t, "failure", b.Conclusion)
-	assert.True(t, strings.HasPrefix(b.Title, "Could not look at 1 of 1 case: does not evaluate"), b.Title)
+	assert.True(t, strings.HasPrefix(b.Title, "Could not look at any of 1 case: does not evaluate"), b.Title)
 	build.Blame = checks.BlameInfra
 	assert.True(t, strings.HasPrefix(byName(checkrun.Render(sample(eval, build), checkrun.Options{}))[checkrun.Build].Title, "Infrastructure: "))
 }
