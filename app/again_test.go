@@ -93,6 +93,17 @@ func TestALaterRunTakesARebuildsPlace(t *testing.T) {
 	w.say(p, "triager", "/rebuild sed")
 	w.leave(w.dispatches()[0], p.Head(), fixed())
 	require.Equal(t, "success", w.verdict(p).Conclusion)
+	t.Run("looking again costs no more for it", func(t *testing.T) {
+		d := p.SetDraft(false)
+		w.send(d)
+		w.gh.Calls()
+		w.send(d)
+		calls := w.gh.Calls()
+		assert.LessOrEqual(t, len(calls), 5, "%v", calls)
+		for _, c := range calls {
+			assert.Equal(t, 304, c.Status, "%v", c)
+		}
+	})
 	w.gh.Advance(2e9)
 	w.say(p, "triager", "/rebuild all")
 	require.Equal(t, 1, run.Get().Reruns)

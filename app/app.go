@@ -26,6 +26,8 @@ import (
 	"sync"
 	"time"
 
+	gh "github.com/google/go-github/v66/github"
+
 	"github.com/asterinas/asterbot/internal/github"
 )
 
@@ -83,11 +85,14 @@ type App struct {
 	stale     map[string]bool
 	refreshed map[string]time.Time
 	nobodys   map[string]time.Time // commits that no pull request offered then
-	pages     map[string]pageEntry
-	heads     map[string]openHeads // by repository
-	synced    time.Time
-	swept     bool
-	ready     bool
+	// ended are dispatched runs that have ended: they stay as they are until
+	// GitHub tells otherwise.
+	ended  map[int64]*gh.WorkflowRun
+	pages  map[string]pageEntry
+	heads  map[string]openHeads // by repository
+	synced time.Time
+	swept  bool
+	ready  bool
 }
 
 // New makes an App. It refuses to start where anyone could speak for GitHub.
@@ -137,7 +142,7 @@ func New(opt Options) (*App, error) {
 	sum := sha256.Sum256([]byte("asterbot rebuild token\x00" + opt.Secrets[0]))
 	a := &App{
 		opt: opt, gh: opt.GitHub, log: opt.Log, m: opt.Metrics, q: newQueue(), tokens: sum[:], policies: map[string]memoPolicy{}, outcomes: map[int64]string{},
-		reports: map[string]*evidence{}, seen: map[string]time.Time{}, stale: map[string]bool{}, refreshed: map[string]time.Time{}, nobodys: map[string]time.Time{}, pages: map[string]pageEntry{}, heads: map[string]openHeads{},
+		reports: map[string]*evidence{}, seen: map[string]time.Time{}, stale: map[string]bool{}, refreshed: map[string]time.Time{}, nobodys: map[string]time.Time{}, ended: map[int64]*gh.WorkflowRun{}, pages: map[string]pageEntry{}, heads: map[string]openHeads{},
 	}
 	a.m.watch(a)
 	return a, nil

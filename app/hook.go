@@ -248,6 +248,9 @@ func (a *App) handle(ctx context.Context, name string, e *event, log *slog.Logge
 			pull(e.Issue.Number)
 		}
 	case "workflow_run":
+		a.mu.Lock()
+		delete(a.ended, e.WorkflowRun.ID)
+		a.mu.Unlock()
 		switch {
 		case e.WorkflowRun.Event == "merge_group":
 			k.Group = e.WorkflowRun.HeadSHA

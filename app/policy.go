@@ -37,13 +37,13 @@ type memoPolicy struct {
 }
 
 // policy reads the configuration of a branch; it is asked for again after a
-// minute, and after a push.
+// push, and when everything is looked at.
 func (a *App) policy(ctx context.Context, c *github.Client, k Key, branch string) (Policy, error) {
 	name := k.Owner + "/" + k.Repo + "@" + branch
 	a.mu.Lock()
 	m, ok := a.policies[name]
 	a.mu.Unlock()
-	if ok && time.Since(m.at) < time.Minute {
+	if ok && time.Since(m.at) < a.opt.Resync {
 		return m.policy, m.err
 	}
 	var opt *gh.RepositoryContentGetOptions

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"net/http"
 	"path"
 	"regexp"
@@ -57,19 +58,47 @@ func (a *App) findRebuilds(ctx context.Context, s *scene, requests []*request, s
 			}
 		}
 	}
-	known := recorded(s)
 	s.rebuilds = nil
 	add := func(run *gh.WorkflowRun, token string) {
 		if s.tokens[run.GetID()] != "" {
 			return
 		}
 		s.tokens[run.GetID()] = token
+		delete(want, token)
+		if run.GetStatus() == "completed" {
+			a.mu.Lock()
+			a.ended[run.GetID()] = run
+			a.mu.Unlock()
+		}
 		for _, r := range s.runs {
 			if run.GetCreatedAt().Before(r.GetRunStartedAt().Time) {
 				return
 			}
 		}
 		s.rebuilds = append(s.rebuilds, run)
+	}
+	for _, d := range recorded(s) {
+		a.mu.Lock()
+		run := a.ended[d.Run]
+		a.mu.Unlock()
+		var err error
+		if run == nil {
+			run, _, err = s.c.Actions.GetWorkflowRunByID(ctx, s.key.Owner, s.key.Repo, d.Run)
+		}
+		switch {
+		case github.Status(err) == http.StatusNotFound: // somebody deleted it
+		case err != nil:
+			return fmt.Errorf("read rebuild %d: %w", d.Run, err)
+		default:
+			add(run, d.Token)
+		}
+	}
+	for _, run := range a.endedRebuilds() {
+		for token := range want {
+			if strings.Contains(run.GetDisplayTitle(), token) {
+				add(run, token)
+			}
+		}
 	}
 	if len(want) > 0 {
 		list, _, err := s.c.Actions.ListWorkflowRunsByFileName(ctx, s.key.Owner, s.key.Repo, path.Base(a.opt.Rebuild), &gh.ListWorkflowRunsOptions{Event: "workflow_dispatch", ListOptions: gh.ListOptions{PerPage: 100}})
@@ -85,19 +114,6 @@ func (a *App) findRebuilds(ctx context.Context, s *scene, requests []*request, s
 					}
 				}
 			}
-		}
-	}
-	for _, d := range known {
-		if s.tokens[d.Run] != "" {
-			continue
-		}
-		run, _, err := s.c.Actions.GetWorkflowRunByID(ctx, s.key.Owner, s.key.Repo, d.Run)
-		switch {
-		case github.Status(err) == http.StatusNotFound: // somebody deleted it
-		case err != nil:
-			return fmt.Errorf("read rebuild %d: %w", d.Run, err)
-		default:
-			add(run, d.Token)
 		}
 	}
 	slices.SortFunc(s.rebuilds, func(a, b *gh.WorkflowRun) int { return int(a.GetID() - b.GetID()) })
@@ -175,6 +191,12 @@ func reason(err error) string {
 		return e.Message
 	}
 	return err.Error()
+}
+
+func (a *App) endedRebuilds() []*gh.WorkflowRun {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Collect(maps.Values(a.ended))
 }
 
 // rebuildSome dispatches the rebuild workflow from the default branch: without

@@ -37,6 +37,7 @@ func (a *App) resync(ctx context.Context) error {
 	}
 	a.mu.Lock()
 	a.synced = time.Now()
+	clear(a.ended)
 	// A day's worth of memory is kept; GitHub has the rest.
 	if len(a.seen) > 20000 {
 		clear(a.seen)
@@ -81,6 +82,7 @@ func (a *App) resyncInstallation(ctx context.Context, id int64) error {
 
 func (a *App) resyncRepo(ctx context.Context, k Key) error {
 	c := a.gh.Installation(k.Install)
+	a.forgetPolicies(k.Owner, k.Repo)
 	pulls, err := a.readHeads(ctx, k)
 	if err != nil {
 		return err

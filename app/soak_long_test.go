@@ -19,6 +19,7 @@ func TestSoakDeliveries(t *testing.T) {
 // Weather that is bad in one way, and worse than mixed.
 func TestSoakWeather(t *testing.T) {
 	write := func(r *http.Request) bool { return r.Method != http.MethodGet }
+	asked := 0
 	for _, tc := range []struct {
 		name    string
 		weather weather
@@ -61,11 +62,11 @@ func TestSoakWeather(t *testing.T) {
 			}
 			return nil
 		}, 0, 0},
-		{"one 429 without headers, in a storm of 403 that ask for a second", func(rnd *rand.Rand, r *http.Request) *githubtest.Fault {
-			switch n := rnd.IntN(300); {
-			case n == 0:
-				return &githubtest.Fault{Status: 429}
-			case n < 15:
+		{"a 429 without headers, in a storm of 403 that ask for a second", func(rnd *rand.Rand, r *http.Request) *githubtest.Fault {
+			if asked++; asked == 150 {
+				return &githubtest.Fault{Status: 429} // a minute of silence
+			}
+			if rnd.IntN(20) == 0 {
 				return &githubtest.Fault{Status: 403, Header: map[string]string{"Retry-After": "1"}, Body: `{"message":"You have exceeded a secondary rate limit"}`}
 			}
 			return nil
