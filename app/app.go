@@ -27,6 +27,7 @@ import (
 	"time"
 
 	gh "github.com/google/go-github/v66/github"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/asterinas/asterbot/internal/github"
 )
@@ -71,6 +72,7 @@ type App struct {
 	log    *slog.Logger
 	m      *Metrics
 	q      *queue
+	bodies *semaphore.Weighted // of webhooks, in bytes
 	locks  [64]sync.Mutex
 	tokens []byte
 
@@ -141,7 +143,7 @@ func New(opt Options) (*App, error) {
 	// again, and nobody else can guess them.
 	sum := sha256.Sum256([]byte("asterbot rebuild token\x00" + opt.Secrets[0]))
 	a := &App{
-		opt: opt, gh: opt.GitHub, log: opt.Log, m: opt.Metrics, q: newQueue(), tokens: sum[:], policies: map[string]memoPolicy{}, outcomes: map[int64]string{},
+		opt: opt, gh: opt.GitHub, log: opt.Log, m: opt.Metrics, q: newQueue(), bodies: semaphore.NewWeighted(maxBodies), tokens: sum[:], policies: map[string]memoPolicy{}, outcomes: map[int64]string{},
 		reports: map[string]*evidence{}, seen: map[string]time.Time{}, stale: map[string]bool{}, refreshed: map[string]time.Time{}, nobodys: map[string]time.Time{}, ended: map[int64]*gh.WorkflowRun{}, pages: map[string]pageEntry{}, heads: map[string]openHeads{},
 	}
 	a.m.watch(a)

@@ -126,17 +126,15 @@ func (a *App) deliver(w http.ResponseWriter, r *http.Request) (int, string, *slo
 		return refuse(http.StatusRequestEntityTooLarge, "the body is larger than any webhook")
 	}
 	http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime))
-	var body []byte
-	if n := r.ContentLength; n >= 0 && n <= 1<<20 {
-		body = make([]byte, n)
-		_, err = io.ReadFull(r.Body, body)
-	} else {
-		body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
-	}
+	body, free, err := a.readBody(http.MaxBytesReader(w, r.Body, MaxBody), r.ContentLength)
+	defer free()
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
 		return refuse(http.StatusRequestEntityTooLarge, "the body is larger than any webhook")
+	case errors.Is(err, errNoRoom):
+		// GitHub keeps it as failed, and it is asked for again.
+		return refuse(http.StatusServiceUnavailable, "too much at once, try again")
 	case err != nil:
 		return refuse(http.StatusRequestTimeout, "the body did not arrive")
 	}
@@ -167,6 +165,44 @@ func (a *App) deliver(w http.ResponseWriter, r *http.Request) (int, string, *slo
 	}
 	w.WriteHeader(http.StatusAccepted)
 	return http.StatusAccepted, name, log
+}
+
+// maxBodies bounds the bodies that are held at once, in bytes: anybody may send
+// them, and only when one is whole can its signature be checked.
+const maxBodies = 64 << 20
+
+var errNoRoom = errors.New("no room for another body")
+
+// readBody reads a body; what it takes in memory grows with what has arrived,
+// not with what was announced. free gives the room back.
+func (a *App) readBody(r io.Reader, announced int64) (body []byte, free func(), err error) {
+	const step = 32 << 10
+	var held int64
+	free = func() { a.bodies.Release(held) }
+	size := int64(step)
+	if announced >= 0 && announced < step {
+		size = announced + 1 // the end is found without another step
+	}
+	for {
+		if !a.bodies.TryAcquire(size - held) {
+			return nil, free, errNoRoom
+		}
+		held = size
+		grown := make([]byte, len(body), size)
+		copy(grown, body)
+		body = grown
+		for len(body) < cap(body) {
+			n, err := r.Read(body[len(body):cap(body)])
+			body = body[:len(body)+n]
+			if err == io.EOF {
+				return body, free, nil
+			}
+			if err != nil {
+				return nil, free, err
+			}
+		}
+		size = min(2*size, MaxBody+step)
+	}
 }
 
 func (a *App) signed(body, want []byte) bool {
