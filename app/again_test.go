@@ -2,8 +2,10 @@ package app_test
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -333,4 +335,34 @@ func TestARunBeforeItsPullRequest(t *testing.T) {
 	_, started := p.RunFor(workflow)
 	w.send(started)
 	assert.Equal(t, "in_progress", w.verdict(p).Status)
+}
+
+// Whatever becomes of the answer, one run is dispatched, and found.
+func TestOneDispatchWhateverIsAnswered(t *testing.T) {
+	for name, fault := range map[string]githubtest.Fault{
+		"an older server does not name the run":         {Status: 204, After: true},
+		"the answer is lost":                            {Reset: true, After: true},
+		"a gateway gives up, and the run has started":   {Status: 502, After: true},
+		"a gateway gives up, and nothing has happened":  {Status: 502},
+		"GitHub asks to come back, and nothing started": {Status: 403, Header: map[string]string{"Retry-After": "1"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, p, _ := commented(t, good(), broken())
+			once := true
+			w.gh.Inject(func(r *http.Request) *githubtest.Fault {
+				if strings.HasSuffix(r.URL.Path, "/dispatches") && once {
+					once = false
+					return &fault
+				}
+				return nil
+			})
+			_, d := p.Comment("triager", "/rebuild sed")
+			w.send(d)
+			require.Eventually(t, func() bool { return w.verdict(p).Status == "in_progress" }, 20*time.Second, 10*time.Millisecond)
+			w.settle()
+			require.Len(t, w.dispatches(), 1)
+			w.leave(w.dispatches()[0], p.Head(), fixed())
+			assert.Equal(t, "success", w.verdict(p).Conclusion)
+		})
+	}
 }
