@@ -3,6 +3,8 @@ package app_test
 import (
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -338,6 +340,46 @@ func TestAForkMayForgeItsReport(t *testing.T) {
 				assert.Equal(t, "success", w.verdict(p).Conclusion, "a maintainer has looked")
 			}
 		})
+	}
+}
+
+// A job that runs the change's code may have used an artifact's name before the
+// job whose it is.
+func TestAnArtifactUnderAnotherJobsName(t *testing.T) {
+	job := func(name, step, conclusion string) githubtest.Job {
+		return githubtest.Job{Name: "check / " + name, Status: "completed", Conclusion: "success", Steps: []githubtest.Step{{Name: "Check out", Conclusion: "success"}, {Name: step, Conclusion: conclusion}}}
+	}
+	for _, tc := range []struct {
+		name         string
+		plan, report string
+		want, says   string
+	}{
+		{"each job left its own", "success", "success", "success", ""},
+		{"the report's name was taken", "success", "failure", "action_required", "the job `workflow report` could not leave its report"},
+		{"the plan's name was taken", "failure", "success", "action_required", "the job `workflow plan` could not leave its plan"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			w := newWorld(t)
+			p, opened := w.repo.OpenPull(githubtest.NewPull{From: w.repo.Fork("contributor")})
+			w.send(opened)
+			run, _ := p.RunFor(workflow)
+			run.Set(func(r *githubtest.Run) {
+				r.Jobs = []githubtest.Job{job("workflow plan", "Keep the plan", tc.plan), job("workflow report", "Keep the report", tc.report)}
+			})
+			w.finish(run, good())
+			assert.Equal(t, tc.want, w.verdict(p).Conclusion)
+			assert.Contains(t, w.verdict(p).Summary, tc.says)
+		})
+	}
+}
+
+func TestTheStepsThatAreLookedForAreThere(t *testing.T) {
+	for _, file := range []string{"compat.yml", "rebuild-some.yml"} {
+		text, err := os.ReadFile(filepath.Join("..", ".github", "workflows", file))
+		require.NoError(t, err)
+		for _, name := range []string{"name: workflow plan", "name: Keep the plan", "name: workflow report", "name: Keep the report"} {
+			assert.Contains(t, string(text), name+"\n", file)
+		}
 	}
 }
 

@@ -34,15 +34,17 @@ const (
 	maxRemembered = 16 << 20
 )
 
-// download finds and decodes a run's report. refused says in one sentence why
-// there is none.
-func (a *App) download(ctx context.Context, s *scene, r *gh.WorkflowRun) (rep *checks.Report, size int, refused string, err error) {
+// download finds and decodes a run's report.
+func (a *App) download(ctx context.Context, s *scene, r *gh.WorkflowRun) (*evidence, error) {
+	refuse := func(format string, args ...any) (*evidence, error) {
+		return &evidence{failure: fmt.Sprintf(format, args...)}, nil
+	}
 	var list []*gh.Artifact
 	opt := &gh.ListOptions{PerPage: 100}
 	for range 5 { // a run has a few, and one per shard
 		l, resp, err := s.c.Actions.ListWorkflowRunArtifacts(ctx, s.key.Owner, s.key.Repo, r.GetID(), opt)
 		if err != nil {
-			return nil, 0, "", fmt.Errorf("list artifacts of run %d: %w", r.GetID(), err)
+			return nil, fmt.Errorf("list artifacts of run %d: %w", r.GetID(), err)
 		}
 		list = append(list, l.Artifacts...)
 		if resp.NextPage == 0 {
@@ -50,52 +52,53 @@ func (a *App) download(ctx context.Context, s *scene, r *gh.WorkflowRun) (rep *c
 		}
 		opt.Page = resp.NextPage
 	}
-	art := newest(list, reportArtifact, r.GetRunAttempt())
-	if art != nil && art.GetName() != reportArtifact+strconv.Itoa(max(1, r.GetRunAttempt())) {
-		// An earlier attempt's report says nothing of this one; the plan is
-		// made once, and holds for those that come after it.
-		art = nil
-	}
-	planned := newest(list, planArtifact, r.GetRunAttempt())
+	// An earlier attempt's report says nothing of this one; the plan is made
+	// once, and holds for the attempts that come after it.
+	art, attempt := newest(list, reportArtifact, r.GetRunAttempt())
+	planned, plannedAt := newest(list, planArtifact, r.GetRunAttempt())
 	switch {
-	case art == nil:
-		return nil, 0, fmt.Sprintf("the workflow run ended (%s) and left no report", orElse(report.Plain(r.GetConclusion()), "without a conclusion")), nil
+	case art == nil || attempt != max(1, r.GetRunAttempt()):
+		return refuse("the workflow run ended (%s) and left no report", orElse(report.Plain(r.GetConclusion()), "without a conclusion"))
 	case planned == nil:
-		return nil, 0, "the workflow run left a report and no plan to hold it against", nil
+		return refuse("the workflow run left a report and no plan to hold it against")
 	}
-	data, refused, err := a.fetch(ctx, s, art)
+	doc, refused, err := a.document(ctx, s, art, "report.json")
 	if err != nil || refused != "" {
-		return nil, 0, refused, err
+		return &evidence{failure: refused}, err
 	}
-	doc, err := unzip(data, "report.json")
+	size := len(doc)
+	rep, err := report.DecodeReport(bytes.NewReader(doc))
 	if err != nil {
-		return nil, 0, "the report was refused: " + report.Plain(err.Error()), nil
+		return refuse("the report was refused: %s", report.Plain(err.Error()))
 	}
-	size = len(doc)
-	rep, err = report.DecodeReport(bytes.NewReader(doc))
+	if doc, refused, err = a.document(ctx, s, planned, "plan.json"); err != nil || refused != "" {
+		return &evidence{failure: refused}, err
+	}
+	plan, err := report.DecodePlan(bytes.NewReader(doc))
 	if err != nil {
-		return nil, 0, "the report was refused: " + report.Plain(err.Error()), nil
-	}
-	if data, refused, err = a.fetch(ctx, s, planned); err != nil || refused != "" {
-		return nil, 0, refused, err
-	}
-	var plan *checks.Plan
-	if doc, err = unzip(data, "plan.json"); err == nil {
-		plan, err = report.DecodePlan(bytes.NewReader(doc))
-	}
-	if err != nil {
-		return nil, 0, "the plan was refused: " + report.Plain(err.Error()), nil
+		return refuse("the plan was refused: %s", report.Plain(err.Error()))
 	}
 	if why := contradicts(rep, plan, s.sha); why != "" {
-		return nil, 0, "the report was refused: " + why, nil
+		return refuse("the report was refused: %s", why)
 	}
-	return rep, len(doc) + size, "", nil
+	return &evidence{report: rep, size: size + len(doc), planned: plannedAt}, nil
 }
 
-// newest is the artifact of the latest attempt up to one.
-func newest(list []*gh.Artifact, prefix string, attempt int) *gh.Artifact {
-	var best *gh.Artifact
-	at := 0
+// document takes one file out of an artifact. refused says in one sentence why
+// there is none.
+func (a *App) document(ctx context.Context, s *scene, art *gh.Artifact, name string) (doc []byte, refused string, err error) {
+	data, refused, err := a.fetch(ctx, s, art)
+	if err != nil || refused != "" {
+		return nil, refused, err
+	}
+	if doc, err = unzip(data, name); err != nil {
+		return nil, fmt.Sprintf("the %s was refused: %s", strings.TrimSuffix(name, ".json"), report.Plain(err.Error())), nil
+	}
+	return doc, "", nil
+}
+
+// newest is the artifact of the latest attempt up to one, and that attempt.
+func newest(list []*gh.Artifact, prefix string, attempt int) (best *gh.Artifact, at int) {
 	for _, art := range list {
 		n, err := strconv.Atoi(strings.TrimPrefix(art.GetName(), prefix))
 		if err != nil || !strings.HasPrefix(art.GetName(), prefix) || n > max(attempt, 1) || n < at || art.GetExpired() {
@@ -103,7 +106,7 @@ func newest(list []*gh.Artifact, prefix string, attempt int) *gh.Artifact {
 		}
 		best, at = art, n
 	}
-	return best
+	return best, at
 }
 
 // fetch downloads an artifact within its limit.

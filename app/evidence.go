@@ -31,6 +31,8 @@ type evidence struct {
 	doubts []string
 	// each is a line for each base.
 	each []string
+	// planned is the attempt whose plan it was held against.
+	planned int
 	// size is what it takes, in bytes, roughly.
 	size int
 }
@@ -71,6 +73,7 @@ func (a *App) evidence(ctx context.Context, s *scene) (*evidence, error) {
 		if err != nil {
 			return nil, err
 		}
+		out.doubts = append(out.doubts, one.doubts...)
 		switch {
 		case one.failure != "":
 			out.failure = "the rebuild that was asked for left no report: " + one.failure
@@ -144,16 +147,21 @@ func (a *App) runEvidence(ctx context.Context, s *scene, r *gh.WorkflowRun, untr
 	if known != nil {
 		return known, nil
 	}
-	e := &evidence{}
-	rep, size, refused, err := a.download(ctx, s, r)
+	e, err := a.download(ctx, s, r)
 	if err != nil {
 		return nil, err
 	}
-	e.report, e.failure, e.size = rep, refused, size
-	if rep != nil && untrusted && len(s.pulls) > 0 {
-		if e.doubts, err = a.doubts(ctx, s, r); err != nil {
+	if e.report != nil {
+		if e.doubts, err = a.squatted(ctx, s, r, e.planned); err != nil {
 			return nil, err
 		}
+	}
+	if e.report != nil && untrusted && len(s.pulls) > 0 {
+		more, err := a.doubts(ctx, s, r)
+		if err != nil {
+			return nil, err
+		}
+		e.doubts = append(e.doubts, more...)
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -162,3 +162,52 @@ func (a *App) baseUses(ctx context.Context, s *scene, base string) (uses, local 
 	}
 	return uses, local, false, nil
 }
+
+// keepers are the steps of asterbot's workflows that leave what the App reads.
+var keepers = []struct{ job, step, what string }{
+	{"workflow plan", "Keep the plan", "plan"},
+	{"workflow report", "Keep the report", "report"},
+}
+
+// squatted lists which of a run's artifacts may not be those of the jobs that
+// run none of the change's code. A name belongs to whoever uses it first, any job
+// can, and GitHub does not tell which did: but then the step that was to use it
+// failed. Workflows without these jobs are their owners' own.
+func (a *App) squatted(ctx context.Context, s *scene, r *gh.WorkflowRun, planned int) ([]string, error) {
+	var jobs []*gh.WorkflowJob
+	opt := &gh.ListWorkflowJobsOptions{Filter: "all", ListOptions: gh.ListOptions{PerPage: 100}}
+	for range 20 {
+		list, resp, err := s.c.Actions.ListWorkflowJobs(ctx, s.key.Owner, s.key.Repo, r.GetID(), opt)
+		if err != nil {
+			return nil, fmt.Errorf("list jobs of run %d: %w", r.GetID(), err)
+		}
+		jobs = append(jobs, list.Jobs...)
+		if resp.NextPage == 0 {
+			break
+		}
+		opt.Page = resp.NextPage
+	}
+	var out []string
+	for _, k := range keepers {
+		attempt := max(1, r.GetRunAttempt())
+		if k.what == "plan" {
+			attempt = planned
+		}
+		known, kept := false, false
+		for _, j := range jobs {
+			if j.GetName() != k.job && !strings.HasSuffix(j.GetName(), " / "+k.job) {
+				continue
+			}
+			for _, step := range j.Steps {
+				if step.GetName() == k.step {
+					known = true
+					kept = kept || step.GetConclusion() == "success" && max(1, j.GetRunAttempt()) == int64(attempt)
+				}
+			}
+		}
+		if known && !kept {
+			out = append(out, fmt.Sprintf("the job %s could not leave its %s: what bears its name is another job's", report.Code(k.job), k.what))
+		}
+	}
+	return out, nil
+}

@@ -4,11 +4,14 @@ import (
 	"archive/zip"
 	"bytes"
 	"context"
+	"flag"
 	"fmt"
 	"log/slog"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -29,6 +32,15 @@ const (
 	workflow = app.DefaultWorkflow
 	rebuild  = app.DefaultRebuild
 )
+
+// Worlds wait for timers more than they compute.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if f := flag.Lookup("test.parallel"); f.Value.String() == strconv.Itoa(runtime.GOMAXPROCS(0)) {
+		_ = f.Value.Set("8")
+	}
+	os.Exit(m.Run())
+}
 
 // world is a GitHub with one repository, and an App that looks after it.
 type world struct {
@@ -64,6 +76,9 @@ func template(name string) string {
 
 func newWorld(t testing.TB, opt ...func(*app.Options)) *world {
 	t.Helper()
+	if t, ok := t.(*testing.T); ok {
+		t.Parallel() // worlds have nothing in common, and wait most of the time
+	}
 	w := &world{t: t, gh: githubtest.New(t, githubtest.Options{Permissions: github.Permissions, Secret: secret})}
 	w.repo = w.gh.AddRepo("asterinas", "asterinas")
 	w.repo.Commit("main", baseFiles)

@@ -45,7 +45,13 @@ type Referenced struct{ Path, SHA, Ref string }
 // Job is a job of a run's last attempt.
 type Job struct {
 	Name, Status, Conclusion string
+	Steps                    []Step
+	// Attempt is the run's attempt that it belongs to; the last one where zero.
+	Attempt int
 }
+
+// Step is a step of a job.
+type Step struct{ Name, Conclusion string }
 
 // Artifact is a zip file that a run left.
 type Artifact struct {
@@ -245,8 +251,16 @@ func (c *call) listJobs() (int, any) {
 		return notFound()
 	}
 	return 200, obj{"total_count": len(run.Jobs), "jobs": each(page(c, run.Jobs), func(j Job) any {
-		return obj{"id": 1, "run_id": run.ID, "run_url": c.s.URL, "run_attempt": run.Attempt, "node_id": "J", "head_sha": run.HeadSHA, "head_branch": run.HeadBranch, "url": c.s.URL, "html_url": c.s.URL + "/job", "status": j.Status,
-			"conclusion": null(j.Conclusion), "created_at": stamp(run.Created), "started_at": stamp(run.Started), "completed_at": nil, "name": j.Name, "check_run_url": c.s.URL, "labels": []string{}, "runner_id": nil, "runner_name": nil, "runner_group_id": nil, "runner_group_name": nil, "workflow_name": "x"}
+		attempt := j.Attempt
+		if attempt == 0 {
+			attempt = run.Attempt
+		}
+		steps := []any{}
+		for i, s := range j.Steps {
+			steps = append(steps, obj{"name": s.Name, "status": "completed", "conclusion": null(s.Conclusion), "number": i + 1, "started_at": nil, "completed_at": nil})
+		}
+		return obj{"id": 1, "run_id": run.ID, "run_url": c.s.URL, "run_attempt": attempt, "node_id": "J", "head_sha": run.HeadSHA, "head_branch": run.HeadBranch, "url": c.s.URL, "html_url": c.s.URL + "/job", "status": j.Status,
+			"conclusion": null(j.Conclusion), "created_at": stamp(run.Created), "started_at": stamp(run.Started), "completed_at": nil, "name": j.Name, "check_run_url": c.s.URL, "steps": steps, "labels": []string{}, "runner_id": nil, "runner_name": nil, "runner_group_id": nil, "runner_group_name": nil, "workflow_name": "x"}
 	})}
 }
 
