@@ -366,3 +366,26 @@ func TestOneDispatchWhateverIsAnswered(t *testing.T) {
 		})
 	}
 }
+
+// A commit that was offered to a base where everything is broken already would
+// break nothing there.
+func TestARunAgainstABaseThatIsOfferedNoMore(t *testing.T) {
+	w := newWorld(t)
+	w.repo.Commit("old", baseFiles)
+	fork := w.repo.Fork("contributor")
+	p, opened := w.repo.OpenPull(githubtest.NewPull{From: fork, HeadRef: "fix"})
+	q, opened2 := w.repo.OpenPull(githubtest.NewPull{From: fork, HeadRef: "fix", SHA: p.Head(), Base: "old"})
+	w.send(opened, opened2)
+	run, _ := p.RunFor(workflow)
+	w.finish(run, good(), broken())
+	other, _ := q.RunFor(workflow)
+	w.send(q.Close(false))
+	w.finish(other, good())
+	assert.Equal(t, "action_required", w.verdict(p).Conclusion)
+	assert.Contains(t, w.verdict(p).Summary, "pull request 2 offered the same commit to `old`")
+	w.gh.Advance(2e9)
+	w.send(p.Push(nil))
+	run, _ = p.RunFor(workflow)
+	w.finish(run, good())
+	assert.Equal(t, "success", w.verdict(p).Conclusion)
+}

@@ -23,6 +23,11 @@ func (a *App) doubts(ctx context.Context, s *scene, r *gh.WorkflowRun) ([]string
 	if r.GetEvent() != "pull_request" {
 		out = append(out, "the run was started by "+report.Code(report.Plain(r.GetEvent())))
 	}
+	more, err := a.offeredElsewhere(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	out = append(out, more...)
 	for _, p := range s.pulls {
 		more, err := a.doubtsOf(ctx, s, p, r)
 		if err != nil {
@@ -32,6 +37,29 @@ func (a *App) doubts(ctx context.Context, s *scene, r *gh.WorkflowRun) ([]string
 			if !slices.Contains(out, d) {
 				out = append(out, d)
 			}
+		}
+	}
+	return out, nil
+}
+
+// offeredElsewhere lists pull requests that offered the commit to another base and
+// are closed now: what a run compared with may be that one, where the change broke
+// nothing that worked.
+func (a *App) offeredElsewhere(ctx context.Context, s *scene) (out []string, err error) {
+	opt := &gh.PullRequestListOptions{State: "all", Sort: "updated", Direction: "desc", ListOptions: gh.ListOptions{PerPage: 100}}
+	// The head of a deleted fork cannot be asked for.
+	if head := s.pulls[0].GetHead(); head.GetRepo().GetOwner().GetLogin() != "" {
+		opt.Head = head.GetRepo().GetOwner().GetLogin() + ":" + head.GetRef()
+	}
+	list, _, err := s.c.PullRequests.List(ctx, s.key.Owner, s.key.Repo, opt)
+	if err != nil {
+		return nil, fmt.Errorf("list pull requests of the same head: %w", err)
+	}
+	for _, p := range list {
+		ref := p.GetBase().GetRef()
+		same := slices.ContainsFunc(s.pulls, func(o *gh.PullRequest) bool { return o.GetBase().GetRef() == ref })
+		if p.GetHead().GetSHA() == s.sha && !same {
+			out = append(out, fmt.Sprintf("pull request %d offered the same commit to %s, and a run does not say which of them it is of; a new commit ends that", p.GetNumber(), report.Code(report.Plain(ref))))
 		}
 	}
 	return out, nil
