@@ -88,6 +88,10 @@ func TestStatesWithoutAReport(t *testing.T) {
 			run, _ := p.RunFor(workflow)
 			w.send(run.Set(func(r *githubtest.Run) { r.Status, r.Conclusion = "completed", "action_required" }))
 		}, "completed", "action_required", "A maintainer has to approve"},
+		{"a run that waits for its budget", githubtest.NewPull{}, func(w *world, p *githubtest.Pull) {
+			run, _ := p.RunFor(workflow)
+			w.send(run.Set(func(r *githubtest.Run) { r.Status = "waiting" }))
+		}, "completed", "action_required", "A maintainer has to let the rest"},
 		{"a run that ended without a report is infrastructure, never neutral", githubtest.NewPull{}, func(w *world, p *githubtest.Pull) {
 			run, _ := p.RunFor(workflow)
 			w.send(run.Finish("failure", nil))

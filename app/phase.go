@@ -85,7 +85,11 @@ func decide(s *scene, workflow string, patience time.Duration, now time.Time) ph
 	for _, r := range s.runs {
 		details = r.GetHTMLURL()
 		switch {
-		case r.GetConclusion() == "action_required" || r.GetStatus() == "action_required" || r.GetStatus() == "waiting":
+		case r.GetStatus() == "waiting":
+			return phase{state: "approval", status: "completed", conclusion: "action_required", details: details,
+				title:   "A maintainer has to let the rest of the workflow run go on",
+				summary: fmt.Sprintf("Jobs of the [workflow run](%s) wait for somebody who may approve their environment: `asterbot-budget`, where the plan is over its budget.", details)}
+		case r.GetConclusion() == "action_required" || r.GetStatus() == "action_required":
 			return phase{state: "approval", status: "completed", conclusion: "action_required", details: details,
 				title:   "A maintainer has to approve the workflow run",
 				summary: fmt.Sprintf("GitHub holds the [workflow run](%s) back until somebody who may write to the repository has looked at the change, above all at `.github/`, and approved it.", details)}
