@@ -259,6 +259,17 @@ func TestMergeGroup(t *testing.T) {
 	assert.Equal(t, "success", w.checks(sha)[checkrun.Verdict].Conclusion)
 }
 
+func TestAMergeGroupThatIsGivenUp(t *testing.T) {
+	w := newWorld(t)
+	p, _ := w.repo.OpenPull(githubtest.NewPull{})
+	sha, d := w.repo.MergeGroup(p)
+	run, started := w.repo.StartRun(githubtest.NewRun{Path: workflow, Event: "merge_group", HeadSHA: sha})
+	w.send(d, started)
+	w.send(w.repo.LeaveQueue(sha, "dequeued"))
+	assert.Equal(t, "cancelled", w.checks(sha)[checkrun.Verdict].Conclusion)
+	assert.Equal(t, "cancelled", run.Get().Conclusion)
+}
+
 func TestTheSameDeliveryFiftyTimesAtOnce(t *testing.T) {
 	w := newWorld(t)
 	p, opened := w.repo.OpenPull(githubtest.NewPull{})

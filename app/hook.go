@@ -27,6 +27,7 @@ const bodyTime = 8 * time.Second
 type event struct {
 	Action       string `json:"action"`
 	Before       string `json:"before"`
+	Reason       string `json:"reason"`
 	Ref          string `json:"ref"`
 	Number       int    `json:"number"`
 	Installation struct {
@@ -275,8 +276,12 @@ func (a *App) handle(ctx context.Context, name string, e *event, log *slog.Logge
 			a.q.add(s, a.opt.Settle)
 		}
 	case "merge_group":
-		if e.Action == "checks_requested" {
+		switch {
+		case e.Action == "checks_requested":
 			k.Group = e.MergeGroup.HeadSHA
+			a.q.add(k, a.opt.Settle)
+		case e.Action == "destroyed" && e.Reason != "merged":
+			k.Stale = e.MergeGroup.HeadSHA
 			a.q.add(k, a.opt.Settle)
 		}
 	case "issue_comment":

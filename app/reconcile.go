@@ -145,12 +145,13 @@ func (a *App) reconcileStale(ctx context.Context, k Key) error {
 			return nil
 		}
 	}
-	list, _, err := s.c.Actions.ListRepositoryWorkflowRuns(ctx, k.Owner, k.Repo, &gh.ListWorkflowRunsOptions{HeadSHA: s.sha, Event: "pull_request", ListOptions: gh.ListOptions{PerPage: 100}})
+	list, _, err := s.c.Actions.ListRepositoryWorkflowRuns(ctx, k.Owner, k.Repo, &gh.ListWorkflowRunsOptions{HeadSHA: s.sha, ListOptions: gh.ListOptions{PerPage: 100}})
 	if err != nil {
 		return fmt.Errorf("list workflow runs: %w", err)
 	}
 	for _, r := range list.WorkflowRuns {
-		if a.ours(r) {
+		// What somebody started by hand is theirs.
+		if a.ours(r) && (r.GetEvent() == "pull_request" || r.GetEvent() == "merge_group") {
 			s.runs = append(s.runs, r)
 		}
 	}

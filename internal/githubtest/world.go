@@ -370,6 +370,18 @@ func (r *Repo) MergeGroup(p *Pull) (string, *Delivery) {
 	}})
 }
 
+// LeaveQueue ends a merge group: "merged", "invalidated" or "dequeued".
+func (r *Repo) LeaveQueue(sha, reason string) *Delivery {
+	r.s.mu.Lock()
+	defer r.s.mu.Unlock()
+	for ref, at := range r.branches {
+		if at == sha {
+			delete(r.branches, ref)
+		}
+	}
+	return r.s.delivery(r, "merge_group", "destroyed", "maintainer", obj{"reason": reason, "merge_group": obj{"head_sha": sha, "head_ref": "refs/heads/gh-readonly-queue/x", "base_sha": r.branches[r.DefaultBranch], "base_ref": "refs/heads/" + r.DefaultBranch}})
+}
+
 func userID(login string) int64 {
 	switch login {
 	case Slug + "[bot]":
