@@ -390,8 +390,9 @@ func (s *step) check(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	args = append(args, s.again()...)
 	out := s.path("out")
-	err = s.bot(ctx, s.foreign(), append([]string{"check", "--out", out}, append(args, s.again()...)...)...)
+	err = s.bot(ctx, s.foreign(), append([]string{"check", "--out", out}, args...)...)
 	return s.show(out, err)
 }
 

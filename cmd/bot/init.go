@@ -134,18 +134,19 @@ func runInit(e *env, root string, app bool) error {
 		workflow, _, _ = strings.Cut(workflow, "\n  publish:")
 	}
 	files = append(files, file{".github/workflows/compatibility.yml", "checks every pull request", strings.TrimRight(workflow, "\n") + "\n"})
+	if !app {
+		text, err := render("commands.yml", f)
+		if err != nil {
+			return err
+		}
+		files = append(files, file{".github/workflows/commands.yml", "answers /rebuild and the other commands", text})
+	}
 	if app {
 		text, err := render("asterbot-rebuild.yml", f)
 		if err != nil {
 			return err
 		}
 		files = append(files, file{".github/workflows/asterbot-rebuild.yml", "what the App dispatches for /rebuild NAME", text})
-	} else {
-		text, err := render("commands.yml", f)
-		if err != nil {
-			return err
-		}
-		files = append(files, file{".github/workflows/commands.yml", "answers /rebuild and the other commands", text})
 	}
 	for _, file := range files {
 		to := filepath.Join(root, file.path)
@@ -172,7 +173,10 @@ func runInit(e *env, root string, app bool) error {
 
 func render(name string, f found) (string, error) {
 	data, err := templates.ReadFile("templates/" + name)
-	if err != nil || name == "workflow.yml" || name == "commands.yml" || name == "asterbot-rebuild.yml" {
+	if name == "asterbot-rebuild.yml" {
+		return string(data), err
+	}
+	if err != nil || name == "workflow.yml" || name == "commands.yml" {
 		return string(data), err // GitHub's expressions look like a template's
 	}
 	t, err := template.New(name).Parse(string(data))
