@@ -73,8 +73,10 @@ type App struct {
 	m      *Metrics
 	q      *queue
 	bodies *semaphore.Weighted // of webhooks, in bytes
-	locks  [64]sync.Mutex
-	tokens []byte
+	// reading lets one artifact at a time be read.
+	reading *semaphore.Weighted
+	locks   [64]sync.Mutex
+	tokens  []byte
 
 	mu        sync.Mutex
 	slug      string
@@ -143,7 +145,7 @@ func New(opt Options) (*App, error) {
 	// again, and nobody else can guess them.
 	sum := sha256.Sum256([]byte("asterbot rebuild token\x00" + opt.Secrets[0]))
 	a := &App{
-		opt: opt, gh: opt.GitHub, log: opt.Log, m: opt.Metrics, q: newQueue(), bodies: semaphore.NewWeighted(maxBodies), tokens: sum[:], policies: map[string]memoPolicy{}, outcomes: map[int64]string{},
+		opt: opt, gh: opt.GitHub, log: opt.Log, m: opt.Metrics, q: newQueue(), bodies: semaphore.NewWeighted(maxBodies), reading: semaphore.NewWeighted(1), tokens: sum[:], policies: map[string]memoPolicy{}, outcomes: map[int64]string{},
 		reports: map[string]*evidence{}, seen: map[string]time.Time{}, stale: map[string]bool{}, refreshed: map[string]time.Time{}, nobodys: map[string]time.Time{}, ended: map[int64]*gh.WorkflowRun{}, pages: map[string]pageEntry{}, heads: map[string]openHeads{},
 	}
 	a.m.watch(a)

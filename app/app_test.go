@@ -1,7 +1,12 @@
 package app_test
 
 import (
+	"archive/zip"
+	"bytes"
+	"crypto/rand"
+	"encoding/hex"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -417,6 +422,19 @@ func TestPoisonedArtifacts(t *testing.T) {
 			a["asterbot-report-1"] = zipOf(map[string][]byte{"report.json": make([]byte, 80<<20)})
 			return a
 		}, "grows from"},
+		{"a small zip file that takes gigabytes in memory", func(w *world, p *githubtest.Pull) map[string][]byte {
+			a := artifacts(1, rep(w, p))
+			var b bytes.Buffer
+			z := zip.NewWriter(&b)
+			f, _ := z.Create("report.json")
+			io.WriteString(f, `{"schema":"asterbot/report/1","headline":"`)
+			noise := make([]byte, 32<<10) // so that the ratio is harmless
+			rand.Read(noise)
+			io.WriteString(f, hex.EncodeToString(noise)[:60<<10]+`","cases":[`+strings.Repeat("{},", 1_500_000)+`{}]}`)
+			z.Close()
+			a["asterbot-report-1"] = b.Bytes()
+			return a
+		}, "more than 100000 elements"},
 		{"too many files", func(w *world, p *githubtest.Pull) map[string][]byte {
 			a := artifacts(1, rep(w, p))
 			many := map[string][]byte{}

@@ -27,15 +27,21 @@ const (
 
 // The limits on an artifact.
 const (
-	maxZip     = 64 << 20
-	maxEntries = 20000
-	maxRatio   = 200
+	maxZip      = 32 << 20
+	maxDocument = 32 << 20
+	maxEntries  = 20000
+	maxRatio    = 200
 	// maxRemembered bounds the reports that stay in memory.
 	maxRemembered = 16 << 20
 )
 
-// download finds and decodes a run's report.
+// download finds and decodes a run's report: one at a time, for hostile ones take
+// a hundred megabytes while they are looked at.
 func (a *App) download(ctx context.Context, s *scene, r *gh.WorkflowRun) (*evidence, error) {
+	if err := a.reading.Acquire(ctx, 1); err != nil {
+		return nil, fmt.Errorf("wait to read a report: %w", err)
+	}
+	defer a.reading.Release(1)
 	refuse := func(format string, args ...any) (*evidence, error) {
 		return &evidence{failure: fmt.Sprintf(format, args...)}, nil
 	}
@@ -184,7 +190,7 @@ func unzip(data []byte, name string) ([]byte, error) {
 	if !found.Mode().IsRegular() {
 		return nil, fmt.Errorf("%s is not a regular file", name)
 	}
-	limit := min(int64(report.MaxDocument), max(1<<20, maxRatio*int64(found.CompressedSize64)))
+	limit := min(int64(maxDocument), max(1<<20, maxRatio*int64(found.CompressedSize64)))
 	if found.CompressedSize64 > uint64(len(data)) || found.UncompressedSize64 > uint64(limit) {
 		return nil, fmt.Errorf("%s grows from %d to %d bytes", name, found.CompressedSize64, found.UncompressedSize64)
 	}

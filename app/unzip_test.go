@@ -35,7 +35,7 @@ func FuzzArtifact(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if len(doc) > max(1<<20, maxRatio*len(data)) {
+		if len(doc) > min(maxDocument, max(1<<20, maxRatio*len(data))) {
 			t.Fatalf("%d bytes of %d", len(doc), len(data))
 		}
 		rep, err := report.DecodeReport(bytes.NewReader(doc))
