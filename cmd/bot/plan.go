@@ -320,7 +320,8 @@ func (c *comparison) place() (err error) {
 
 // each evaluates sides, within the machine's means.
 func (c *comparison) each(ctx context.Context, list []pipeline.Side, adapt func(*nix.Evaluation)) (map[pipeline.Side]*nix.Side, error) {
-	parallel := nix.MachineBudget().Parallel()
+	budget := nix.MachineBudget()
+	parallel := budget.Parallel()
 	gate := make(chan struct{}, min(parallel, len(list)))
 	out := map[pipeline.Side]*nix.Side{}
 	var mu sync.Mutex
@@ -336,6 +337,7 @@ func (c *comparison) each(ctx context.Context, list []pipeline.Side, adapt func(
 				got, err = &nix.Side{Set: &distro.Set{Failure: &distro.Failure{Reason: distro.FailMissing, Message: err.Error()}}}, nil
 			} else if err == nil {
 				e.Workers = max(1, parallel/len(list))
+				e.Heap = budget.Heap(parallel)
 				adapt(&e)
 				got, err = c.w.nix.Evaluate(ctx, e)
 			}
