@@ -22,8 +22,8 @@ type Attribution struct {
 type subject struct {
 	kind   Kind
 	diff   *AttrDiff
-	was    Attr
-	is     Attr
+	was    *Attr // never nil: one without anything, where it was not there
+	is     *Attr
 	reason Reason
 	err    error
 }
@@ -31,16 +31,9 @@ type subject struct {
 // Attribute finds the root causes of what changed.
 func Attribute(d *Diff, base, head *Set, rc *RootCauses) *Attribution {
 	e := &Attribution{diff: d, base: base, head: head, names: map[string]string{}}
-	type key struct {
-		kind Kind
-		name string
-	}
-	old, now := map[key]Attr{}, map[key]Attr{}
-	for _, a := range base.Attrs {
-		old[key{a.Kind, a.Name}] = a
-	}
-	for _, a := range head.Attrs {
-		now[key{a.Kind, a.Name}] = a
+	old, now := base.index(), head.index()
+	for i := range head.Attrs {
+		a := &head.Attrs[i]
 		if a.Kind == KindPackage && a.Drv != "" {
 			// Of several names for one derivation the shortest is its own, the others
 			// are aliases.
@@ -57,7 +50,8 @@ func Attribute(d *Diff, base, head *Set, rc *RootCauses) *Attribution {
 		}
 	}
 	d.Each(func(kind Kind, a *AttrDiff) {
-		s := subject{kind: kind, diff: a, was: old[key{kind, a.Attr}], is: now[key{kind, a.Attr}]}
+		s := subject{kind: kind, diff: a, was: old[attrKey{kind, a.Attr}], is: now[attrKey{kind, a.Attr}]}
+		s.was, s.is = cmp.Or(s.was, &Attr{}), cmp.Or(s.is, &Attr{})
 		switch a.Status {
 		case StatusRebuilt, StatusRefetch:
 			if s.was.Drv == "" || s.is.Drv == "" {

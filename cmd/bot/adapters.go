@@ -23,7 +23,7 @@ func (d distribution) Evaluate(ctx context.Context, side pipeline.Side, refs []p
 	if err != nil {
 		return nil, err
 	}
-	e.Write = true
+	d.w.allowImports(&e)
 	if k := d.w.kernels[side]; k != nil {
 		e.Kernel = k
 	} else {
@@ -47,6 +47,24 @@ func (d distribution) Evaluate(ctx context.Context, side pipeline.Side, refs []p
 		}
 	}
 	return got.Set, nil
+}
+
+// allowImports has an evaluation write to the store, and build what the attributes import
+// that the configuration allows it, of code that is trusted.
+func (w *workspace) allowImports(e *nix.Evaluation) {
+	e.Write = true
+	if w.importing() {
+		l := w.config.Limits
+		e.MayImport = func(r nix.Ref) bool { return w.config.Trust.MayImport(r.Name) }
+		e.Imports = nix.Build{
+			Timeout: time.Duration(l.BuildTime), Silence: time.Duration(l.BuildSilence), LogBytes: int64(l.BuildLog) << 20, Options: w.buildOptions(),
+		}
+	}
+}
+
+// importing reports whether anything may build while it is evaluated.
+func (w *workspace) importing() bool {
+	return !w.Untrusted && len(w.config.Trust.ImportFromDerivation) > 0
 }
 
 // evaluation is what the evaluations of a side have in common.

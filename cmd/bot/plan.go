@@ -37,7 +37,7 @@ func planCommand(e *env) *cobra.Command {
 		Use:   "plan",
 		Short: "Say what a change affects, and why",
 		Long: `Evaluates the distribution before and after a change and says which packages, images and suites differ, which file and line did it, and what there is to run.
-Nothing is built or booted, and nothing is written to the Nix store.
+Nothing is built or booted, and nothing is written to the Nix store, but for what trust.import-from-derivation allows.
 
 Exit codes: 0 the plan is complete, 2 usage or configuration, 3 could not look.`,
 		Example: `  bot plan                          # HEAD against the main branch
@@ -287,7 +287,7 @@ func (c *comparison) evaluate(ctx context.Context, cache nix.Cache, keys map[pip
 		if err := c.w.export(ctx); err != nil {
 			return err
 		}
-		if err := c.place(); err != nil {
+		if err := c.place(ctx); err != nil {
 			return err
 		}
 		var hint []nix.Ref
@@ -300,7 +300,10 @@ func (c *comparison) evaluate(ctx context.Context, cache nix.Cache, keys map[pip
 		}
 		for _, s := range missing {
 			sets[s] = got[s].Set
-			cache.Store(keys[s], got[s].Set)
+			if err := c.imports(ctx, s, sets[s]); err != nil {
+				return err
+			}
+			cache.Store(keys[s], sets[s])
 		}
 	}
 	if same {
@@ -309,9 +312,43 @@ func (c *comparison) evaluate(ctx context.Context, cache nix.Cache, keys map[pip
 	return nil
 }
 
-func (c *comparison) place() (err error) {
+// imports evaluates again what has to build while it is evaluated, where that is
+// allowed. Those derivations go to the real store: they are built from it.
+func (c *comparison) imports(ctx context.Context, s pipeline.Side, set *distro.Set) error {
+	var refs []nix.Ref
+	for _, a := range set.Attrs {
+		if a.Failure != nil && a.Failure.Reason == distro.FailImportFrom && c.w.importing() && c.w.config.Trust.MayImport(a.Name) {
+			refs = append(refs, nix.Ref{Kind: a.Kind, Name: a.Name})
+		}
+	}
+	if len(refs) == 0 {
+		return nil
+	}
+	e, err := c.w.evaluation(s)
+	if err != nil {
+		return couldNotLook(err)
+	}
+	e.Only = refs
+	c.w.allowImports(&e)
+	got, err := c.w.nix.Evaluate(ctx, e)
+	if err != nil {
+		return couldNotLook(fmt.Errorf("%s, with what may import: %w", s, err))
+	}
+	for i, a := range set.Attrs {
+		if now, ok := got.Set.Lookup(a.Kind, a.Name); ok {
+			set.Attrs[i] = now
+		}
+	}
+	c.stats.PeakMiB = max(c.stats.PeakMiB, got.PeakMiB)
+	return nil
+}
+
+func (c *comparison) place(ctx context.Context) (err error) {
 	if c.drvs == nil {
 		if c.drvs, err = nix.NewDrvs(); err != nil {
+			return couldNotLook(err)
+		}
+		if c.drvs.Store, err = c.w.nix.StoreDir(ctx); err != nil {
 			return couldNotLook(err)
 		}
 	}
@@ -383,6 +420,9 @@ func (c *comparison) key(ctx context.Context, s pipeline.Side, version nix.Versi
 		return "", err
 	}
 	parts := []string{"reads", fmt.Sprint(reads), fmt.Sprint(trees), "nix", version.String(), "system", "x86_64-linux", "profile", w.profileName()}
+	if w.importing() {
+		parts = append(parts, "imports", fmt.Sprint(w.config.Trust.ImportFromDerivation))
+	}
 	var outside []string
 	if w.Config != "" {
 		for _, p := range w.config.Entry {
@@ -441,7 +481,7 @@ func (c *comparison) changed() (refs []nix.Ref, removed bool) {
 // record has the derivations of what changed written down, where evaluating did
 // not do so already: of a side that was remembered, or evaluated in one go.
 func (c *comparison) record(ctx context.Context, refs []nix.Ref, everything bool) error {
-	if err := c.place(); err != nil {
+	if err := c.place(ctx); err != nil {
 		return err
 	}
 	var missing []pipeline.Side

@@ -161,5 +161,5 @@ func storePath(storeDir, kind, hexDigest, name string) string {
 func (d *Drvs) Has(storePath string) bool {
 	hash, _, _ := strings.Cut(path.Base(storePath), "-")
 	_, err := os.Stat(filepath.Join(d.Dir, "cache", hash+".narinfo"))
-	return err == nil
+	return err == nil || d.stored(storePath)
 }

@@ -73,9 +73,10 @@ type Evaluation struct {
 	Heap uint64
 	// Write puts derivations into the real store instead, for building.
 	Write bool
-	// MayImport says which attributes may build while they are evaluated. It is for
-	// trusted code only, and needs Write.
+	// MayImport says which attributes may build while they are evaluated, with the settings
+	// of Imports. It is for trusted code only, and needs Write.
 	MayImport func(Ref) bool
+	Imports   Build
 	// Failing are the attributes known to fail, of a side evaluated before: the
 	// others are then evaluated without precautions first. Nil means that nothing is
 	// known.
@@ -224,11 +225,14 @@ func (v *evaluator) prepare() error {
 // counts, and these come last.
 func (v *evaluator) options(imports bool) []string {
 	args := []string{}
+	if imports {
+		args = append(args, v.n.buildSettings(v.e.Imports)...)
+	}
 	for _, o := range [][2]string{
 		{"restrict-eval", "true"},
 		{"allow-import-from-derivation", fmt.Sprint(imports)},
 		{"allowed-uris", ""},
-		{"substitute", "false"},
+		{"substitute", fmt.Sprint(imports)},
 		{"builders", ""},
 		{"plugin-files", ""},
 		{"allow-unsafe-native-code-during-evaluation", "false"},

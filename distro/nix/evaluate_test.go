@@ -223,7 +223,7 @@ func TestSourcePathIsWhatNixSays(t *testing.T) {
 	require.NoError(t, err)
 	text, err := e.Drvs.Drv(side.Set.Attrs[0].Drv)
 	require.NoError(t, err)
-	parsed, err := distro.ParseDrv(string(text))
+	parsed, err := distro.ParseDrv(text)
 	require.NoError(t, err)
 	assert.Equal(t, []string{nix.SourcePath("/nix/store", "a.patch", []byte("hello\n"), false)}, parsed.Sources)
 }
