@@ -307,6 +307,8 @@ type PlannedCase struct {
 	// Tier is 0 for what must be answered first; higher runs later or only on
 	// demand.
 	Tier int `json:"tier,omitempty"`
+	// Seconds is how long it took the last time, where that is known.
+	Seconds float64 `json:"seconds,omitempty"`
 }
 
 // Omission says what was not looked at.

@@ -19,6 +19,7 @@ import (
 	"github.com/asterinas/asterbot/distro"
 	"github.com/asterinas/asterbot/distro/nix"
 	"github.com/asterinas/asterbot/internal/config"
+	"github.com/asterinas/asterbot/internal/memo"
 	"github.com/asterinas/asterbot/internal/pipeline"
 	"github.com/asterinas/asterbot/internal/progress"
 )
@@ -117,6 +118,11 @@ func (w *workspace) affected(ctx context.Context, all bool) (*checks.Plan, error
 		in.Head = c.head
 	}
 	in.Kernel = w.kernelPlan(c.diff)
+	took := &memo.Store{Dir: filepath.Join(w.cache, "memo")}
+	in.Took = func(c checks.Case) float64 {
+		o, _ := took.Load(pipeline.DurationKey(c))
+		return o.Seconds
+	}
 	in.Stats.Seconds = time.Since(began).Seconds()
 	return pipeline.MakePlan(in), nil
 }
@@ -225,7 +231,7 @@ func (c *comparison) run(ctx context.Context, needHead bool) error {
 			return couldNotLook(err)
 		}
 	}
-	cache := nix.Cache{Dir: filepath.Join(w.cache, "sets")}
+	cache := nix.Cache{Dir: filepath.Join(w.cache, "eval")}
 	sets := map[pipeline.Side]*distro.Set{}
 	for _, s := range sides {
 		sets[s] = cache.Load(keys[s])
