@@ -16,6 +16,8 @@ type Attribution struct {
 	names map[string]string
 	// pseudo are roots for attributes that have no two derivations to compare.
 	roots []*Root
+	// of names for each root an attribute that it is a part of.
+	of map[*Root]*subject
 }
 
 // subject is an attribute of the Diff and what is known of it.
@@ -30,7 +32,7 @@ type subject struct {
 
 // Attribute finds the root causes of what changed.
 func Attribute(d *Diff, base, head *Set, rc *RootCauses) *Attribution {
-	e := &Attribution{diff: d, base: base, head: head, names: map[string]string{}}
+	e := &Attribution{diff: d, base: base, head: head, names: map[string]string{}, of: map[*Root]*subject{}}
 	old, now := base.index(), head.index()
 	for i := range head.Attrs {
 		a := &head.Attrs[i]
@@ -42,10 +44,9 @@ func Attribute(d *Diff, base, head *Set, rc *RootCauses) *Attribution {
 			}
 		}
 	}
-	seen := map[*Root]bool{}
-	note := func(r *Root) {
-		if r != nil && !seen[r] {
-			seen[r] = true
+	note := func(r *Root, s *subject) {
+		if r != nil && e.of[r] == nil {
+			e.of[r] = s
 			e.roots = append(e.roots, r)
 		}
 	}
@@ -74,11 +75,11 @@ func Attribute(d *Diff, base, head *Set, rc *RootCauses) *Attribution {
 			}
 			s.reason = Reason{Root: &Root{Base: s.was.Drv, Head: s.is.Drv, Name: a.Attr, Fields: []Field{{Name: "meta", What: what}}}}
 		case StatusEvalFailed:
-			s.reason = Reason{Root: &Root{Base: s.was.Drv, Name: a.Attr, Fields: []Field{{What: "stops evaluating"}}}}
+			s.reason = Reason{Root: &Root{Base: s.was.Drv, Name: a.Attr, Fields: []Field{{What: s.stops()}}}}
 		}
-		note(s.reason.Root)
+		note(s.reason.Root, &s)
 		for _, t := range s.reason.Through {
-			note(t.Root)
+			note(t.Root, &s)
 		}
 		e.subjects = append(e.subjects, s)
 	})
@@ -86,6 +87,22 @@ func Attribute(d *Diff, base, head *Set, rc *RootCauses) *Attribution {
 		return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(a.diff.Attr, b.diff.Attr))
 	})
 	return e
+}
+
+// stops says what it means that it does not evaluate.
+func (s *subject) stops() string {
+	if s.was.Name == "" {
+		return "is new and does not evaluate"
+	}
+	return "stops evaluating"
+}
+
+// Of names an attribute that a root is a part of.
+func (e *Attribution) Of(r *Root) (Kind, string) {
+	if s := e.of[r]; s != nil {
+		return s.kind, s.diff.Attr
+	}
+	return "", ""
 }
 
 // Roots are the derivations that changed by themselves.
@@ -143,7 +160,7 @@ func (e *Attribution) Fill(ev *Evidence) {
 // causes are those of an attribute that is a root itself.
 func (e *Attribution) causes(ev *Evidence, s subject, r *Root) []Cause {
 	if f := s.diff.Failure; s.diff.Status == StatusEvalFailed && f != nil && slices.Contains(ev.Files, f.File) {
-		return []Cause{{File: f.File, Line: f.Line, What: "stops evaluating"}}
+		return []Cause{{File: f.File, Line: f.Line, What: s.stops()}}
 	}
 	return ev.Causes(r)
 }

@@ -211,6 +211,7 @@ func fieldChange(name, old, now string, s *sources, fetched map[string]*pair) Fi
 			}
 		}
 		if text == old {
+			f.InPlace = true
 			g := Field{}
 			f.What = name + ": " + g.sourceWords(f.Sources, olds(f.Sources, s), s)
 			return f
@@ -298,7 +299,10 @@ func (f *Field) pathWords(added, removed []string, s *sources, fetched map[strin
 		}
 	}
 	if len(src)+len(gone) > 0 {
+		others := len(words)
 		words = append([]string{f.sourceWords(src, gone, s)}, words...)
+		replaced := slices.DeleteFunc(slices.Clone(src), func(p string) bool { return s.was[p] == "" })
+		f.InPlace = others == 0 && len(f.Gone) == 0 && len(replaced) == len(src)
 	}
 	if len(words) == 0 {
 		return "in another order"

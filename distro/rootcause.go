@@ -32,6 +32,9 @@ type Field struct {
 	// Sources are the names of source files and folders that are new or changed;
 	// Gone those that are no longer there. Both are store paths.
 	Sources, Gone []string
+	// InPlace reports that sources changed where they stand, and nothing else of it: no Nix
+	// code did that.
+	InPlace bool
 }
 
 // Step is a derivation on the way from an attribute to a root.

@@ -248,14 +248,23 @@ func (c *comparison) run(ctx context.Context, needHead bool) error {
 		return err
 	}
 	c.base, c.head = sets[pipeline.Base], sets[pipeline.Head]
-	if err := c.listed(); err != nil {
+	if err := c.listed(); err != nil || same {
 		return err
 	}
-	if same {
+	// Why is remembered too: the places of it depend on both commits.
+	why := nix.Key("diff", keys[pipeline.Base], keys[pipeline.Head], w.change.Base, w.change.Merged)
+	if c.diff = cache.LoadDiff(why); c.diff != nil {
 		return nil
 	}
 	c.diff = distro.Compare(c.base, c.head)
-	return c.explain(ctx)
+	notes := len(c.notes)
+	if err := c.explain(ctx); err != nil {
+		return err
+	}
+	if len(c.notes) == notes {
+		cache.StoreDiff(why, c.diff)
+	}
+	return nil
 }
 
 // listed says which sides could not be listed. Where neither could, nothing can be
@@ -275,6 +284,15 @@ func (c *comparison) listed() error {
 		c.notes = append(c.notes, "what base has could not be listed, so nothing is known to be new or changed: "+say(base))
 	case head != nil:
 		c.notes = append(c.notes, "the change breaks the listing of what the distribution has: "+say(head))
+	}
+	var lacking []string
+	for _, a := range c.head.Attrs {
+		if a.Failure != nil && a.Failure.Reason == distro.FailUnavailable {
+			lacking = append(lacking, a.Name)
+		}
+	}
+	if len(lacking) > 0 {
+		c.notes = append(c.notes, "not looked at, since this package set lacks what it takes: "+someOf(lacking, 8))
 	}
 	return nil
 }
@@ -513,6 +531,7 @@ func (c *comparison) record(ctx context.Context, refs []nix.Ref, everything bool
 const (
 	maxLocated   = 200
 	maxLineFiles = 200
+	maxFilesRead = 8
 )
 
 // evidence gathers what is known of the change's files.
@@ -544,7 +563,34 @@ func (c *comparison) evidence(ctx context.Context, a *distro.Attribution) (*dist
 	if ev.Lines, err = w.repo.Lines(ctx, w.change.Base, w.change.Merged, lines[:min(len(lines), maxLineFiles)]); err != nil {
 		return nil, couldNotLook(err)
 	}
+	ev.Read = c.filesRead(ctx, a)
 	return ev, c.locate(ctx, a, ev)
+}
+
+// filesRead asks which files a root's attribute reads, at both sides, for a
+// few roots.
+func (c *comparison) filesRead(ctx context.Context, a *distro.Attribution) func(*distro.Root) []string {
+	known := map[nix.Ref][]string{}
+	return func(r *distro.Root) []string {
+		kind, name := a.Of(r)
+		ref := nix.Ref{Kind: kind, Name: name}
+		files, ok := known[ref]
+		if ok || name == "" || len(known) >= maxFilesRead {
+			return files
+		}
+		for _, s := range sides {
+			e, err := c.evaluation(s)
+			if err != nil {
+				continue // a side without an entry reads nothing
+			}
+			read, err := c.w.nix.FilesRead(ctx, e, ref)
+			if err == nil {
+				files = append(files, read...)
+			}
+		}
+		known[ref] = files
+		return files
+	}
 }
 
 // locate asks Nix where the roots are defined, at head and at base.
@@ -595,6 +641,9 @@ func (c *comparison) locate(ctx context.Context, a *distro.Attribution, ev *dist
 			continue
 		}
 		for i, r := range of {
+			if s == pipeline.Base {
+				atHead(&places[i], ev.Lines)
+			}
 			found[r] = append(found[r], places[i])
 		}
 	}
@@ -615,6 +664,24 @@ func (c *comparison) locate(ctx context.Context, a *distro.Attribution, ev *dist
 		return out
 	}
 	return nil
+}
+
+// atHead gives places of base a line of head: of what changed in the file the nearest, since
+// lines have moved.
+func atHead(f *nix.Found, changed map[string][]distro.LineRange) {
+	move := func(p distro.Place) distro.Place {
+		best, was := -1, p.Line
+		for _, r := range changed[p.File] {
+			if far := max(r.First-was, was-r.Last, 0); best < 0 || far < best {
+				best, p.Line = far, min(max(was, r.First), r.Last)
+			}
+		}
+		return p
+	}
+	f.Attr = move(f.Attr)
+	for name, p := range f.Fields {
+		f.Fields[name] = move(p)
+	}
 }
 
 // placed reports whether one of the places lies in a changed file: then the other side
