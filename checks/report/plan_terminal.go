@@ -163,7 +163,8 @@ const shownAttrs = 40
 // attrs lists attributes: those that a file of the change is about first, then what
 // changed through others.
 func (t *terminal) attrs(title string, list []distro.AttrDiff) {
-	var failing, shown, hidden int
+	var shown, hidden int
+	var failing []string
 	heading := func() {
 		if shown == 0 {
 			t.line("")
@@ -174,7 +175,7 @@ func (t *terminal) attrs(title string, list []distro.AttrDiff) {
 		for _, a := range list {
 			if a.Status == distro.StatusEvalStillFailing {
 				if roots {
-					failing++
+					failing = append(failing, clip(Plain(a.Attr), 40))
 				}
 				continue
 			}
@@ -193,9 +194,13 @@ func (t *terminal) attrs(title string, list []distro.AttrDiff) {
 	if hidden > 0 {
 		t.line("  %s", t.dim(fmt.Sprintf("... and %d more; --json has them all", hidden)))
 	}
-	if failing > 0 {
+	if len(failing) > 0 {
 		heading()
-		t.line("  %s", t.dim(fmt.Sprintf("%s did not evaluate before and do not now", count(failing, strings.TrimSuffix(title, "s")))))
+		does := "do"
+		if len(failing) == 1 {
+			does = "does"
+		}
+		t.line("  %s", t.dim(fmt.Sprintf("%s did not evaluate before and %s not now", named(failing, strings.TrimSuffix(title, "s")), does)))
 	}
 }
 

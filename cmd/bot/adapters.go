@@ -54,11 +54,17 @@ func (d distribution) Evaluate(ctx context.Context, side pipeline.Side, refs []p
 func (w *workspace) allowImports(e *nix.Evaluation) {
 	e.Write = true
 	if w.importing() {
-		l := w.config.Limits
 		e.MayImport = func(r nix.Ref) bool { return w.config.Trust.MayImport(r.Name) }
-		e.Imports = nix.Build{
-			Timeout: time.Duration(l.BuildTime), Silence: time.Duration(l.BuildSilence), LogBytes: int64(l.BuildLog) << 20, Options: w.buildOptions(),
-		}
+		e.Imports = w.buildJob()
+	}
+}
+
+// buildJob is what all builds have in common.
+func (w *workspace) buildJob() nix.Build {
+	l := w.config.Limits
+	return nix.Build{
+		Timeout: time.Duration(l.BuildTime), Silence: time.Duration(l.BuildSilence), LogBytes: int64(l.BuildLog) << 20,
+		Untrusted: w.Untrusted, Options: w.buildOptions(),
 	}
 }
 
@@ -113,13 +119,9 @@ func (b builder) Build(ctx context.Context, wants []pipeline.Want, done func(pip
 	if len(wants) == 0 {
 		return nil
 	}
-	l := b.w.config.Limits
-	job := nix.Build{
-		LogDir:  filepath.Join(b.out, "logs", "build", string(wants[0].Side)),
-		Timeout: time.Duration(l.BuildTime), Silence: time.Duration(l.BuildSilence), LogBytes: int64(l.BuildLog) << 20,
-		Untrusted: b.w.Untrusted, Options: b.w.buildOptions(),
-		Building: func(drv string) { b.progress.Note("building " + derivationName(drv)) },
-	}
+	job := b.w.buildJob()
+	job.LogDir = filepath.Join(b.out, "logs", "build", string(wants[0].Side))
+	job.Building = func(drv string) { b.progress.Note("building " + derivationName(drv)) }
 	// Two attributes may be the same derivation.
 	byDrv := map[string][]pipeline.Want{}
 	for _, want := range wants {

@@ -66,8 +66,13 @@ func runPlan(ctx context.Context, e *env, o planOptions) error {
 		return interrupted(ctx, err)
 	}
 	defer w.close()
+	if o.Kernel != "" || o.BuildKernel {
+		if err := w.setTested(ctx); err != nil {
+			return interrupted(ctx, err)
+		}
+	}
 	screen := progress.New(e.Stderr, terminalWidth(e.Stderr))
-	plan, err := w.affected(ctx, o.All)
+	plan, err := w.affected(ctx, o.All, false)
 	screen.Close()
 	if err != nil {
 		return interrupted(ctx, err)
@@ -87,11 +92,12 @@ func (w *workspace) plan(ctx context.Context, p pipeline.Progress) (*checks.Plan
 	if err := w.setKernels(ctx); err != nil {
 		return nil, err
 	}
-	return w.affected(ctx, false)
+	return w.affected(ctx, false, true)
 }
 
-// affected finds out what the change affects, and plans it.
-func (w *workspace) affected(ctx context.Context, all bool) (*checks.Plan, error) {
+// affected finds out what the change affects, and plans it. With build it may
+// build the kernels that the entry makes.
+func (w *workspace) affected(ctx context.Context, all, build bool) (*checks.Plan, error) {
 	began := time.Now()
 	in := pipeline.Affected{
 		Change: w.change, ScopeOf: w.config.ScopeOf, Smoke: w.config.Smoke, MaxRebuilds: w.config.Budget.MaxRebuilds,
@@ -117,7 +123,12 @@ func (w *workspace) affected(ctx context.Context, all bool) (*checks.Plan, error
 	if c.head != nil {
 		in.Head = c.head
 	}
-	in.Kernel = w.kernelPlan(c.diff)
+	if build {
+		if err := w.ownKernels(ctx, c.diff); err != nil {
+			return nil, err
+		}
+	}
+	in.Kernel = w.kernelPlan(c.diff, sameParameters(in.Base, in.Head))
 	took := &memo.Store{Dir: filepath.Join(w.cache, "memo")}
 	in.Took = func(c checks.Case) float64 {
 		o, _ := took.Load(pipeline.DurationKey(c))
@@ -138,8 +149,17 @@ func (w *workspace) kernelInputs() []string {
 	return out
 }
 
-// kernelPlan says what the change does to the kernel under test.
-func (w *workspace) kernelPlan(diff *distro.Diff) checks.KernelPlan {
+// sameParameters reports whether the entries' own kernels are used alike: parameters, initial RAM
+// disk and the like.
+func sameParameters(base, head *distro.Set) bool {
+	was, _ := base.Lookup(distro.KindKernel, "kernel")
+	is, _ := head.Lookup(distro.KindKernel, "kernel")
+	return was.Meta.Hash == is.Meta.Hash
+}
+
+// kernelPlan says what the change does to the kernel under test. alike: the
+// entries' own kernels have the same parameters.
+func (w *workspace) kernelPlan(diff *distro.Diff, alike bool) checks.KernelPlan {
 	inputs := w.kernelInputs()
 	base, head := w.images[pipeline.Base], w.images[pipeline.Head]
 	k := checks.KernelPlan{Base: base.SHA256, Head: head.SHA256}
@@ -168,6 +188,16 @@ func (w *workspace) kernelPlan(diff *distro.Diff) checks.KernelPlan {
 		}
 	case own && diff.Kernel.Failure != nil:
 		k.Status, k.Why = pipeline.KernelUnknown, "it does not evaluate"
+	case own && len(w.hashes) > 0:
+		k.Base, k.Head = w.hashes[pipeline.Base], w.hashes[pipeline.Head]
+		switch {
+		case k.Base != k.Head:
+			k.Status, k.Why = pipeline.KernelChanged, "what it is made from changed, and its image is another one"
+		case !alike:
+			k.Status, k.Why = pipeline.KernelChanged, "its image is the same, and its parameters changed"
+		default:
+			k.Status, k.Why = pipeline.KernelIdentical, "what it is made from changed, and the image is the same, byte for byte"
+		}
 	case own:
 		k.Status, k.Why = pipeline.KernelUnknown, "what it is made from changed; it is not built yet"
 		if diff.Kernel.Status == distro.StatusMeta {

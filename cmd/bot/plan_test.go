@@ -14,6 +14,7 @@ import (
 	"github.com/asterinas/asterbot/checks"
 	"github.com/asterinas/asterbot/checks/report"
 	"github.com/asterinas/asterbot/distro"
+	"github.com/asterinas/asterbot/internal/pipeline"
 )
 
 // planned runs bot plan and returns the document and the text.
@@ -217,4 +218,70 @@ func TestASideIsEvaluatedOnce(t *testing.T) {
 	write(filepath.Join(r.dir, "distro/untracked"), "in the working tree, in no commit\n")
 	plan, _ := planned(t, c, "--config", filepath.Join(outside, "asterbot.yml"), "--nixpkgs", set, "--base", "main", "--head", fmt.Sprint("change", n))
 	assert.True(t, plan.Stats.Remembered, "a file that is in no commit")
+}
+
+// TestAnOwnKernelIsComparedByItsImage: made from other sources it is built on both sides before anything is planned.
+func TestAnOwnKernelIsComparedByItsImage(t *testing.T) {
+	needs(t, "git", "nix-store", "busybox")
+	const entry = `{ nixpkgs, kernel ? null, system ? "x86_64-linux", ... }:
+let
+  pkgs = import nixpkgs { inherit system; };
+  own = { image = pkgs.runCommand "linux" { } (builtins.readFile ./kernel/build.sh); params = [ "quiet" ]; };
+  under = if kernel == null then own else kernel;
+in
+{
+  kernel = own;
+  suites.boot = { system = pkgs.runCommand "system" { image = "${under.image}"; } "echo > $out"; cases = [ { name = "up"; run = "true"; } ]; };
+}
+`
+	files := map[string]string{".github/asterbot.yml": tinyConfig, "default.nix": entry, "kernel/build.sh": "echo image > $out\n"}
+	for _, tc := range []struct {
+		name, file, text string
+		planned, checked string // the kernel's status
+		boots            bool
+	}{
+		{name: "a comment: the same image, nothing to boot", file: "kernel/build.sh", text: "# better\necho image > $out\n", planned: "unknown", checked: "identical"},
+		{name: "another image", file: "kernel/build.sh", text: "echo other > $out\n", planned: "unknown", checked: "changed", boots: true},
+		{name: "the same image with other parameters", file: "default.nix", text: strings.Replace(entry, `"quiet"`, `"loud"`, 1), planned: "changed", checked: "changed", boots: true},
+		{name: "documentation", file: "README.md", text: "read me\n", planned: "unchanged", checked: "unchanged"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			r := newRepository(t)
+			r.commit("main", files)
+			r.commit("change", map[string]string{tc.file: tc.text})
+			plan, _ := planned(t, cli{dir: r.dir}, "--base", "main", "--head", "change")
+			assert.Equal(t, tc.planned, plan.Kernel.Status, "bot plan builds nothing")
+
+			e := &env{Dir: r.dir, Getenv: os.Getenv}
+			w, err := subject{Repo: r.dir, Base: "main", Head: "change"}.open(t.Context(), e)
+			require.NoError(t, err)
+			defer w.close()
+			plan, err = w.plan(t.Context(), pipeline.NoProgress{})
+			require.NoError(t, err)
+			assert.Equal(t, tc.checked, plan.Kernel.Status, plan.Kernel.Why)
+			boots := false
+			for _, c := range plan.Cases {
+				boots = boots || c.Kind == checks.KindBoot
+			}
+			assert.Equal(t, tc.boots, boots)
+		})
+	}
+}
+
+// TestKernelsHandedInAreCompared: bot plan says what their hashes say.
+func TestKernelsHandedInAreCompared(t *testing.T) {
+	needs(t, "git", "nix-instantiate")
+	r := newRepository(t)
+	r.commit("main", map[string]string{".github/asterbot.yml": tinyConfig, "default.nix": `{ ... }: { }`, "kernel/a.c": "1\n"})
+	r.commit("change", map[string]string{"kernel/a.c": "2\n"})
+	a, b := filepath.Join(t.TempDir(), "a"), filepath.Join(t.TempDir(), "b")
+	for path, text := range map[string]string{a: "image", b: "image"} {
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o644))
+	}
+	args := []string{"--base", "main", "--head", "change", "--kernel", a, "--base-kernel", b}
+	plan, _ := planned(t, cli{dir: r.dir}, args...)
+	assert.Equal(t, "identical", plan.Kernel.Status, plan.Kernel.Why)
+	require.NoError(t, os.WriteFile(b, []byte("another"), 0o644))
+	plan, _ = planned(t, cli{dir: r.dir}, args...)
+	assert.Equal(t, "changed", plan.Kernel.Status, plan.Kernel.Why)
 }

@@ -80,6 +80,7 @@ type workspace struct {
 	cache   string
 	kernels map[pipeline.Side]*nix.Kernel // nil: the entry's own
 	images  map[pipeline.Side]kernel.Image
+	hashes  map[pipeline.Side]string // of the kernels that the entry makes, where they were compared
 	specs   map[checks.Case]distro.CaseSpec // head's, for reproducing
 	sets    map[pipeline.Side]*distro.Set   // what the comparison evaluated, where it did
 	notes   []string
@@ -272,6 +273,14 @@ func isFile(path string) bool {
 
 // setKernels finds the kernels of all sides.
 func (w *workspace) setKernels(ctx context.Context) error {
+	if err := w.setTested(ctx); err != nil {
+		return err
+	}
+	return w.setControl()
+}
+
+// setTested finds the kernels under test, of base and head.
+func (w *workspace) setTested(ctx context.Context) error {
 	k := w.config.Kernel
 	under := func(img kernel.Image) *nix.Kernel {
 		return &nix.Kernel{Image: img.Path, Params: k.Params, Protocol: k.Protocol, Profile: w.profileName()}
@@ -302,7 +311,7 @@ func (w *workspace) setKernels(ctx context.Context) error {
 		return usage("the kernel under test is made by a command that runs the change's own code outside any sandbox (%s: kernel.build); "+
 			"allow it with --build-kernel, or hand an image in with --kernel IMAGE", config.Path)
 	}
-	return w.setControl()
+	return nil
 }
 
 func (w *workspace) profileName() string {
