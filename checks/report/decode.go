@@ -190,8 +190,8 @@ var words = map[reflect.Type][]string{
 	reflect.TypeFor[distro.Kind]():           list(distro.KindPackage, distro.KindImage, distro.KindSuite, distro.KindKernel),
 	reflect.TypeFor[distro.Scope](): list(distro.ScopeKernel, distro.ScopeOverlay, distro.ScopeModules, distro.ScopeInstaller, distro.ScopeImage,
 		distro.ScopeTests, distro.ScopeDocs, distro.ScopeCI, distro.ScopeRelease, distro.ScopeOther),
-	reflect.TypeFor[distro.Status](): list(distro.StatusUnchanged, distro.StatusUnknown, distro.StatusRebuilt, distro.StatusRefetch, distro.StatusAdded, distro.StatusRemoved,
-		distro.StatusRenamed, distro.StatusMeta, distro.StatusEvalFailed, distro.StatusEvalFixed, distro.StatusEvalStillFailing),
+	reflect.TypeFor[distro.Status](): list(distro.StatusUnchanged, distro.StatusRebuilt, distro.StatusRefetch, distro.StatusAdded, distro.StatusRemoved,
+		distro.StatusRenamed, distro.StatusMeta, distro.StatusEvalFailed, distro.StatusEvalFixed, distro.StatusEvalStillFailing, distro.StatusUnknown),
 	reflect.TypeFor[distro.FailureReason](): list(distro.FailThrow, distro.FailAbort, distro.FailRecursion, distro.FailMissing, distro.FailType,
 		distro.FailSyntax, distro.FailImportFrom, distro.FailRestricted, distro.FailTimeout, distro.FailMemory, distro.FailUnavailable, distro.FailNotDerivation, distro.FailOther),
 }
