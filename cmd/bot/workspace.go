@@ -89,7 +89,7 @@ type workspace struct {
 	unbuilt map[pipeline.Side]error // why a kernel does not build
 	mu      sync.Mutex
 	built   map[string]bool                 // head's store paths that were built
-	hashes  map[pipeline.Side]string // of the kernels that the entry makes, where they were compared
+	hashes  map[pipeline.Side]string        // of the kernels that the entry makes, where they were compared
 	specs   map[checks.Case]distro.CaseSpec // head's, for reproducing
 	sets    map[pipeline.Side]*distro.Set   // what the comparison evaluated, where it did
 	notes   []string
