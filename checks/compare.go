@@ -27,6 +27,9 @@ func Compare(c Case, pkg string, base, head Outcome) Result {
 		Tail: shown.Tail, Likely: shown.Likely, Kernel: shown.Kernel,
 		Machine: shown.Machine, Trace: shown.Trace, Image: shown.Image,
 	}
+	if base.Status == Fail {
+		res.WasReason, res.WasLikely = base.Reason, base.Likely
+	}
 	if head.Remembered != nil {
 		res.Remembered = head.Remembered.UTC().Format(time.RFC3339)
 	}

@@ -22,6 +22,8 @@ type view struct {
 	// Failures are the cases to explain: what blocks first, then what could not
 	// be looked at, then what failed before.
 	Failures []failure
+	// Fixed says of each case that is fixed how it failed before.
+	Fixed []string
 	// Unseen groups cases that could not be looked at by reason.
 	Unseen []group
 }
@@ -267,6 +269,15 @@ func (f failure) About() string {
 	return "test " + quote(f.Name) + " of " + of
 }
 
+// fixed says in a line how a case failed that passes now.
+func fixed(c checks.Result) string {
+	words := failure{Result: c}.About() + ": before, " + firstLine(c.WasReason)
+	if len(c.WasLikely) > 0 {
+		words += "; likely cause then: the kernel logged " + strings.Join(c.WasLikely, ", ")
+	}
+	return clip(Plain(words), 1000)
+}
+
 func quote(name string) string { return "“" + clip(Plain(name), 100) + "”" }
 
 // AlsoFailing names the others.
@@ -342,6 +353,8 @@ func arrange(r *checks.Report) view {
 	same := map[[4]string]int{}
 	for _, c := range r.Cases {
 		switch k := rank(c); {
+		case k == rankFixed && c.WasReason != "":
+			v.Fixed = append(v.Fixed, fixed(c))
 		case k == rankUnseen:
 			reason := firstLine(c.Reason)
 			i, ok := reasons[reason]

@@ -107,6 +107,12 @@ func (s *vmScreen) answer(results *checks.Results, headline, path string) {
 	defer s.mu.Unlock()
 	s.line("")
 	for _, c := range results.Cases {
+		if c.Verdict == checks.Fixed {
+			s.line("%s %s, which failed before: %s", s.paint(green, "fixed"), report.Plain(c.Name), report.Plain(c.WasReason))
+			for _, l := range c.WasLikely {
+				s.line("     likely cause then: the kernel logged %q", report.Plain(l))
+			}
+		}
 		if c.Now != checks.Fail {
 			continue
 		}

@@ -135,4 +135,21 @@ func TestVMJudges(t *testing.T) {
 	}
 }
 
+// What a newer kernel fixed is told with what the older one had logged.
+func TestVMSaysWhatWasFixed(t *testing.T) {
+	job := suite.Job{Of: distro.KindSuite, Name: "vm", Suite: distro.Suite{Cases: []distro.CaseSpec{{Name: "ip"}}}}
+	ran := func(o checks.Outcome) suite.Ran {
+		return suite.Ran{Machine: checks.Machine{Name: "machine", Outcome: "ok"}, Outcomes: map[checks.Case]checks.Outcome{job.Case("ip"): o}}
+	}
+	flags := []string{"unsupported flags: MSG_PEEK | MSG_TRUNC"}
+	before := &checks.Results{Cases: vmResults(job, ran(checks.Outcome{Status: checks.Fail, Attempts: 1, Reason: "EOF on netlink", Likely: flags}), nil, nil)}
+	now := vmResults(job, ran(checks.Outcome{Status: checks.Pass, Attempts: 1, Passes: 1}), nil, before)
+	assert.Equal(t, checks.Fixed, now[1].Verdict)
+	assert.Equal(t, "EOF on netlink", now[1].WasReason)
+	assert.Equal(t, flags, now[1].WasLikely)
+	var out bytes.Buffer
+	newVMScreen(&env{Stdout: &out, Stderr: &out, Getenv: os.Getenv}).answer(&checks.Results{Cases: now}, "", "")
+	assert.Contains(t, out.String(), "fixed ip, which failed before: EOF on netlink\n     likely cause then: the kernel logged \"unsupported flags: MSG_PEEK | MSG_TRUNC\"")
+}
+
 func ptr[T any](v T) *T { return &v }
