@@ -89,7 +89,7 @@ func TestVMTellsAPanicOfARealKernel(t *testing.T) {
 func TestVMJudges(t *testing.T) {
 	job := suite.Job{Of: distro.KindSuite, Name: "vm", Suite: distro.Suite{Cases: []distro.CaseSpec{{Name: "a"}, {Name: "b"}}}}
 	pass := checks.Outcome{Status: checks.Pass, Attempts: 1, Passes: 1}
-	fail := checks.Outcome{Status: checks.Fail, Attempts: 1, Title: "no", Reason: "no"}
+	fail := checks.Outcome{Status: checks.Fail, Attempts: 1, Title: "no", Reason: "no", Likely: []string{"it said so"}}
 	other := checks.Outcome{Status: checks.Fail, Attempts: 1, Title: "yes", Reason: "yes"}
 	lost := checks.Outcome{Status: checks.Error, Infra: true, Reason: "lost"}
 	ran := func(outcome checks.MachineOutcome, a, b checks.Outcome) suite.Ran {
@@ -131,6 +131,10 @@ func TestVMJudges(t *testing.T) {
 			assert.Equal(t, "a", a.Name)
 			assert.Equal(t, c.verdict, a.Verdict)
 			assert.Equal(t, c.blame, a.Blame)
+			if c.verdict == checks.Fixed {
+				assert.Equal(t, "before: no", a.Reason)
+				assert.Equal(t, []string{"it said so"}, a.Likely)
+			}
 		})
 	}
 }
