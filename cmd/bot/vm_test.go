@@ -2,9 +2,12 @@ package main
 
 import (
 	"bytes"
+	"encoding/base64"
+	"html"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -15,6 +18,7 @@ import (
 	"github.com/asterinas/asterbot/checks/suite"
 	"github.com/asterinas/asterbot/distro"
 	"github.com/asterinas/asterbot/internal/kernel"
+	"github.com/asterinas/asterbot/testvm"
 )
 
 // vm runs bot vm in a folder, and returns its exit code and what it printed.
@@ -84,6 +88,38 @@ func TestVMTellsAPanicOfARealKernel(t *testing.T) {
 	assert.Contains(t, m.Title, "Unable to mount root fs")
 	assert.NotEmpty(t, m.Trace)
 	assert.FileExists(t, filepath.Join(dir, "out", m.Consoles["ttyS0"]))
+}
+
+func TestAFramebufferThatShowsAPanicIsInTheReport(t *testing.T) {
+	t.Parallel()
+	if _, err := exec.LookPath("qemu-system-x86_64"); err != nil {
+		t.Skip("needs QEMU: qemu-system-x86_64 is not installed")
+	}
+	image := filepath.Join(kernel.Cache(os.Getenv), "kernel", "vmlinuz")
+	if _, err := os.Stat(image); err != nil {
+		t.Skip("needs the set-up's kernel: " + err.Error())
+	}
+	dir := t.TempDir()
+	code, out := vm(t, dir, "--kernel", image, "--firmware", "uefi", "--append", "console=tty0 panic=0 rdinit=/nope root=/dev/nope", "--timeout", "1m", "--retries", "0", "--out", "out")
+	require.Equal(t, 1, code, out)
+	f, err := os.Open(filepath.Join(dir, "out/results.json"))
+	require.NoError(t, err)
+	defer f.Close()
+	results, err := report.DecodeResults(f)
+	require.NoError(t, err)
+	boots := results.Cases[0]
+	require.NotEmpty(t, boots.Image, out)
+	shot, err := os.ReadFile(filepath.Join(dir, "out", boots.Image))
+	require.NoError(t, err)
+	blank, err := testvm.Blank(shot)
+	require.NoError(t, err)
+	assert.False(t, blank, "the kernel's console is on the screen")
+
+	var page bytes.Buffer
+	boots.Verdict = checks.Regressed
+	require.NoError(t, report.HTML(&page, &checks.Report{Cases: []checks.Result{boots}, Machines: results.Machines}, os.DirFS(filepath.Join(dir, "out"))))
+	shown := strings.Contains(html.UnescapeString(page.String()), "data:image/png;base64,"+base64.StdEncoding.EncodeToString(shot))
+	assert.True(t, shown, "the report shows the screen")
 }
 
 func TestVMJudges(t *testing.T) {
