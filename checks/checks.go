@@ -144,16 +144,13 @@ type Result struct {
 	Blame   Blame   `json:"blame"`   // whose the failure is
 	Stage   string  `json:"stage"`   // how far it came: a boot stage, "evaluate", "build" or "test"
 	// Reason says in one sentence what happened, for a case that is not
-	// passing.
+	// passing. For one that is fixed it says, as Likely does, what was before.
 	Reason string `json:"reason"`
 	// Attempts counts the runs at head.
 	Attempts    int `json:"attempts"`
 	Passes      int `json:"passes,omitempty"`       // how many runs at head passed
 	WasAttempts int `json:"was_attempts,omitempty"` // the runs at base
 	WasPasses   int `json:"was_passes,omitempty"`   // how many of them passed
-	// WasReason says why it failed at base.
-	WasReason string   `json:"was_reason,omitempty"`
-	WasLikely []string `json:"was_likely,omitempty"` // the kernel's lines that may have been the cause at base
 	// Remembered is when the outcome at head was established, RFC 3339, if it
 	// was not in this run.
 	Remembered string `json:"remembered"`

@@ -271,9 +271,9 @@ func (f failure) About() string {
 
 // fixed says in a line how a case failed that passes now.
 func fixed(c checks.Result) string {
-	words := failure{Result: c}.About() + ": before, " + firstLine(c.WasReason)
-	if len(c.WasLikely) > 0 {
-		words += "; likely cause then: the kernel logged " + strings.Join(c.WasLikely, ", ")
+	words := failure{Result: c}.About() + ": " + firstLine(c.Reason)
+	if len(c.Likely) > 0 {
+		words += "; likely cause then: the kernel logged " + strings.Join(c.Likely, ", ")
 	}
 	return clip(Plain(words), 1000)
 }
@@ -353,7 +353,7 @@ func arrange(r *checks.Report) view {
 	same := map[[4]string]int{}
 	for _, c := range r.Cases {
 		switch k := rank(c); {
-		case k == rankFixed && c.WasReason != "":
+		case k == rankFixed && c.Reason != "":
 			v.Fixed = append(v.Fixed, fixed(c))
 		case k == rankUnseen:
 			reason := firstLine(c.Reason)
