@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -12,9 +13,11 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/asterinas/asterbot/action"
 	"github.com/asterinas/asterbot/checks"
 	"github.com/asterinas/asterbot/checks/report"
 	"github.com/asterinas/asterbot/distro"
+	"github.com/asterinas/asterbot/internal/config"
 	"github.com/asterinas/asterbot/internal/kernel"
 	"github.com/asterinas/asterbot/internal/proc"
 )
@@ -137,4 +140,44 @@ func TestCheckOfAKernelThatDoesNotBuild(t *testing.T) {
 	require.Len(t, r.Cases, 1)
 	assert.Equal(t, checks.Regressed, r.Cases[0].Verdict)
 	assert.Equal(t, "the kernel does not build: x.c:1: error: no such thing", r.Cases[0].Reason)
+}
+
+// Nothing stands between a command on the runner and what the runner holds: without a
+// container, a pull request's kernel is an error that says what to do.
+func TestAPullRequestsKernelIsBuiltInAContainerOrNot(t *testing.T) {
+	jobs := []kernelJob{{Side: "head"}}
+	for _, tc := range []struct {
+		name, container, trust string
+		untrusted, built       bool
+	}{
+		{"a pull request's, in a container", "builder@sha256:1", "", true, true},
+		{"a pull request's, on the runner", "", "", true, false},
+		{"the default branch's, on the runner", "", "", false, true},
+		{"on a machine whose owner says so", "", "all", true, true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			var out bytes.Buffer
+			getenv := func(k string) string {
+				return map[string]string{"ASTERBOT_TRUST": tc.trust, "ASTERBOT_KERNEL_BUILD": `{"command":"true"}`, "ASTERBOT_SIDE": "head"}[k]
+			}
+			s := &step{env: &env{Getenv: getenv, Dir: t.TempDir()}, log: action.NewLog(&out), files: &action.Files{Getenv: getenv}}
+			s.event.Untrusted = tc.untrusted
+			c := config.Default()
+			c.Kernel.Build = &config.KernelBuild{Command: "make kernel", Image: "x", Container: tc.container}
+			plan := &checks.Plan{}
+			left, err := s.announceKernels(plan, c, jobs)
+			require.NoError(t, err)
+			require.Len(t, plan.Cases, 1)
+			if tc.built {
+				assert.Equal(t, jobs, left)
+				assert.Empty(t, plan.Settled)
+				return
+			}
+			assert.Empty(t, left, "no job is made for it")
+			require.Len(t, plan.Settled, 1)
+			assert.Equal(t, checks.Error, plan.Settled[0].Now)
+			assert.Contains(t, plan.Settled[0].Reason, "name a container by digest")
+			assert.ErrorContains(t, s.kernel(t.Context()), "name a container by digest", "nor if somebody makes one all the same")
+		})
+	}
 }
