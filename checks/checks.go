@@ -313,6 +313,8 @@ type PlannedCase struct {
 	// Tier is 0 for what must be answered first; higher runs later or only on
 	// demand.
 	Tier int `json:"tier,omitempty"`
+	// Seconds is how long it took the last time, where that is known.
+	Seconds float64 `json:"seconds,omitempty"`
 }
 
 // KnownFailure is an entry of the list of known failures.

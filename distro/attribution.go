@@ -16,31 +16,26 @@ type Attribution struct {
 	names map[string]string
 	// pseudo are roots for attributes that have no two derivations to compare.
 	roots []*Root
+	// of names for each root an attribute that it is a part of.
+	of map[*Root]*subject
 }
 
 // subject is an attribute of the Diff and what is known of it.
 type subject struct {
 	kind   Kind
 	diff   *AttrDiff
-	was    Attr
-	is     Attr
+	was    *Attr // never nil: one without anything, where it was not there
+	is     *Attr
 	reason Reason
 	err    error
 }
 
 // Attribute finds the root causes of what changed.
 func Attribute(d *Diff, base, head *Set, rc *RootCauses) *Attribution {
-	e := &Attribution{diff: d, base: base, head: head, names: map[string]string{}}
-	type key struct {
-		kind Kind
-		name string
-	}
-	old, now := map[key]Attr{}, map[key]Attr{}
-	for _, a := range base.Attrs {
-		old[key{a.Kind, a.Name}] = a
-	}
-	for _, a := range head.Attrs {
-		now[key{a.Kind, a.Name}] = a
+	e := &Attribution{diff: d, base: base, head: head, names: map[string]string{}, of: map[*Root]*subject{}}
+	old, now := base.index(), head.index()
+	for i := range head.Attrs {
+		a := &head.Attrs[i]
 		if a.Kind == KindPackage && a.Drv != "" {
 			// Of several names for one derivation the shortest is its own, the others
 			// are aliases.
@@ -49,15 +44,15 @@ func Attribute(d *Diff, base, head *Set, rc *RootCauses) *Attribution {
 			}
 		}
 	}
-	seen := map[*Root]bool{}
-	note := func(r *Root) {
-		if r != nil && !seen[r] {
-			seen[r] = true
+	note := func(r *Root, s *subject) {
+		if r != nil && e.of[r] == nil {
+			e.of[r] = s
 			e.roots = append(e.roots, r)
 		}
 	}
 	d.Each(func(kind Kind, a *AttrDiff) {
-		s := subject{kind: kind, diff: a, was: old[key{kind, a.Attr}], is: now[key{kind, a.Attr}]}
+		s := subject{kind: kind, diff: a, was: old[attrKey{kind, a.Attr}], is: now[attrKey{kind, a.Attr}]}
+		s.was, s.is = cmp.Or(s.was, &Attr{}), cmp.Or(s.is, &Attr{})
 		switch a.Status {
 		case StatusRebuilt, StatusRefetch:
 			if s.was.Drv == "" || s.is.Drv == "" {
@@ -80,11 +75,11 @@ func Attribute(d *Diff, base, head *Set, rc *RootCauses) *Attribution {
 			}
 			s.reason = Reason{Root: &Root{Base: s.was.Drv, Head: s.is.Drv, Name: a.Attr, Fields: []Field{{Name: "meta", What: what}}}}
 		case StatusEvalFailed:
-			s.reason = Reason{Root: &Root{Base: s.was.Drv, Name: a.Attr, Fields: []Field{{What: "stops evaluating"}}}}
+			s.reason = Reason{Root: &Root{Base: s.was.Drv, Name: a.Attr, Fields: []Field{{What: s.stops()}}}}
 		}
-		note(s.reason.Root)
+		note(s.reason.Root, &s)
 		for _, t := range s.reason.Through {
-			note(t.Root)
+			note(t.Root, &s)
 		}
 		e.subjects = append(e.subjects, s)
 	})
@@ -92,6 +87,22 @@ func Attribute(d *Diff, base, head *Set, rc *RootCauses) *Attribution {
 		return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(a.diff.Attr, b.diff.Attr))
 	})
 	return e
+}
+
+// stops says what it means that it does not evaluate.
+func (s *subject) stops() string {
+	if s.was.Name == "" {
+		return "is new and does not evaluate"
+	}
+	return "stops evaluating"
+}
+
+// Of names an attribute that a root is a part of.
+func (e *Attribution) Of(r *Root) (Kind, string) {
+	if s := e.of[r]; s != nil {
+		return s.kind, s.diff.Attr
+	}
+	return "", ""
 }
 
 // Roots are the derivations that changed by themselves.
@@ -149,7 +160,7 @@ func (e *Attribution) Fill(ev *Evidence) {
 // causes are those of an attribute that is a root itself.
 func (e *Attribution) causes(ev *Evidence, s subject, r *Root) []Cause {
 	if f := s.diff.Failure; s.diff.Status == StatusEvalFailed && f != nil && slices.Contains(ev.Files, f.File) {
-		return []Cause{{File: f.File, Line: f.Line, What: "stops evaluating"}}
+		return []Cause{{File: f.File, Line: f.Line, What: s.stops()}}
 	}
 	return ev.Causes(r)
 }

@@ -39,35 +39,31 @@ func (d *Diff) Each(f func(Kind, *AttrDiff)) {
 // unknown where base could not be, and failed where head could not.
 func Compare(base, head *Set) *Diff {
 	d := &Diff{Packages: []AttrDiff{}, Images: []AttrDiff{}, Suites: []AttrDiff{}, Unchanged: map[Kind]int{}}
-	type key struct {
-		kind Kind
-		name string
+	old, now := base.index(), head.index()
+	keys := make([]attrKey, 0, len(now))
+	for k := range now {
+		keys = append(keys, k)
 	}
-	old, now := map[key]Attr{}, map[key]Attr{}
-	all := map[key]bool{}
-	for _, a := range base.Attrs {
-		old[key{a.Kind, a.Name}] = a
-		all[key{a.Kind, a.Name}] = true
+	for k := range old {
+		if now[k] == nil {
+			keys = append(keys, k)
+		}
 	}
-	for _, a := range head.Attrs {
-		now[key{a.Kind, a.Name}] = a
-		all[key{a.Kind, a.Name}] = true
-	}
-	keys := slices.SortedFunc(maps.Keys(all), func(a, b key) int {
+	slices.SortFunc(keys, func(a, b attrKey) int {
 		return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(a.name, b.name))
 	})
 	// What is gone, by what it produced: it may be there under another name.
 	gone := map[string]string{}
 	for _, k := range keys {
-		if _, stays := now[k]; !stays && old[k].Failure == nil {
+		if now[k] == nil && old[k].Failure == nil {
 			gone[string(k.kind)+" "+outputKey(old[k])] = k.name
 		}
 	}
-	renamed := map[key]bool{}
+	renamed := map[attrKey]bool{}
 	byKind := map[Kind][]AttrDiff{}
 	for _, k := range keys {
-		was, hadBase := old[k]
-		is, hasHead := now[k]
+		was, is := old[k], now[k]
+		hadBase, hasHead := was != nil, is != nil
 		a := AttrDiff{Attr: k.name, Causes: []Cause{}, Via: []string{}}
 		switch {
 		case hadBase && hasHead:
@@ -83,7 +79,7 @@ func Compare(base, head *Set) *Diff {
 			a.Status = StatusAdded
 			if from, ok := gone[string(k.kind)+" "+outputKey(is)]; ok && len(is.Outputs) > 0 {
 				a.Status, a.From = StatusRenamed, from
-				renamed[key{k.kind, from}] = true
+				renamed[attrKey{k.kind, from}] = true
 			}
 		case head.Failure != nil:
 			a.Status, a.Failure = StatusEvalFailed, head.Failure
@@ -98,7 +94,7 @@ func Compare(base, head *Set) *Diff {
 	}
 	for kind, list := range byKind {
 		list = slices.DeleteFunc(list, func(a AttrDiff) bool {
-			return a.Status == StatusRemoved && renamed[key{kind, a.Attr}]
+			return a.Status == StatusRemoved && renamed[attrKey{kind, a.Attr}]
 		})
 		switch kind {
 		case KindPackage:
@@ -116,9 +112,24 @@ func Compare(base, head *Set) *Diff {
 	return d
 }
 
+// attrKey names an attribute.
+type attrKey struct {
+	kind Kind
+	name string
+}
+
+// index finds the attributes of a set by name.
+func (s *Set) index() map[attrKey]*Attr {
+	m := make(map[attrKey]*Attr, len(s.Attrs))
+	for i := range s.Attrs {
+		m[attrKey{s.Attrs[i].Kind, s.Attrs[i].Name}] = &s.Attrs[i]
+	}
+	return m
+}
+
 func unavailable(f *Failure) bool { return f != nil && f.Reason == FailUnavailable }
 
-func both(was, is Attr) (Status, *Failure) {
+func both(was, is *Attr) (Status, *Failure) {
 	switch {
 	case unavailable(was.Failure) && unavailable(is.Failure):
 		return StatusUnchanged, nil
@@ -140,7 +151,7 @@ func both(was, is Attr) (Status, *Failure) {
 }
 
 // outputKey tells attributes apart by what they produce.
-func outputKey(a Attr) string {
+func outputKey(a *Attr) string {
 	var b strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(a.Outputs)) {
 		fmt.Fprintf(&b, "%q=%q ", name, a.Outputs[name])

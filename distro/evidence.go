@@ -27,6 +27,9 @@ type Evidence struct {
 	Fields func(r *Root, field string) []Place
 	// Attr returns where a derivation's attribute is set.
 	Attr func(r *Root) []Place
+	// Read returns the files that evaluating a derivation's attribute reads; empty where that is
+	// not known. It is asked where the place is not known otherwise.
+	Read func(r *Root) []string
 	// Mentions reports whether a changed file has a word, at head or at base.
 	Mentions func(file, word string) bool
 }
@@ -101,7 +104,10 @@ func (e *Evidence) places(r *Root, f Field) []Place {
 	// Where the attribute is defined says little when what it is made of is known: an
 	// entry lists every package, and some other line of it may have changed.
 	where := set
-	if len(out) == 0 {
+	switch {
+	case f.InPlace && len(out) > 0:
+		return out
+	case len(out) == 0:
 		where = slices.Concat(set, e.Attr(r))
 	}
 	for _, p := range where {
@@ -181,6 +187,13 @@ func (e *Evidence) guess(r *Root, field string) (Place, bool) {
 	for _, f := range e.Files {
 		if strings.HasSuffix(f, ".nix") {
 			nixFiles = append(nixFiles, f)
+		}
+	}
+	if len(nixFiles) > 1 && e.Read != nil {
+		// What was not read did nothing.
+		read := e.Read(r)
+		if used := slices.DeleteFunc(slices.Clone(nixFiles), func(f string) bool { return !slices.Contains(read, f) }); len(used) > 0 {
+			nixFiles = used
 		}
 	}
 	score := func(f string) (n int) {

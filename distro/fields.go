@@ -211,6 +211,7 @@ func fieldChange(name, old, now string, s *sources, fetched map[string]*pair) Fi
 			}
 		}
 		if text == old {
+			f.InPlace = true
 			g := Field{}
 			f.What = name + ": " + g.sourceWords(f.Sources, olds(f.Sources, s), s)
 			return f
@@ -298,7 +299,10 @@ func (f *Field) pathWords(added, removed []string, s *sources, fetched map[strin
 		}
 	}
 	if len(src)+len(gone) > 0 {
+		others := len(words)
 		words = append([]string{f.sourceWords(src, gone, s)}, words...)
+		replaced := slices.DeleteFunc(slices.Clone(src), func(p string) bool { return s.was[p] == "" })
+		f.InPlace = others == 0 && len(f.Gone) == 0 && len(replaced) == len(src)
 	}
 	if len(words) == 0 {
 		return "in another order"
@@ -387,12 +391,37 @@ func change(name, old, now string) string {
 	was, is := strings.Split(old, "\n"), strings.Split(now, "\n")
 	gone, came := minus(was, is), minus(is, was)
 	switch {
+	case len(came) > 0 && len(gone) > 0 && !short(came[0]):
+		// Of a long line only what differs.
+		if less, more := tokenDiff(gone[0], came[0]); less+more != "" {
+			return name + " changed:" + less + more
+		}
+		return name + " changed: + " + quoted(came[0])
 	case len(came) > 0 && strings.TrimSpace(came[0]) != "":
 		return name + " changed: + " + quoted(came[0])
 	case len(gone) > 0 && strings.TrimSpace(gone[0]) != "":
 		return name + " changed: - " + quoted(gone[0])
 	}
 	return name + " changed"
+}
+
+// tokenDiff is what differs of two lines between where they begin to differ and where they
+// are alike again, in words.
+func tokenDiff(old, now string) (less, more string) {
+	was, is := strings.Fields(old), strings.Fields(now)
+	for len(was) > 0 && len(is) > 0 && was[0] == is[0] {
+		was, is = was[1:], is[1:]
+	}
+	for len(was) > 0 && len(is) > 0 && was[len(was)-1] == is[len(is)-1] {
+		was, is = was[:len(was)-1], is[:len(is)-1]
+	}
+	if len(was) > 0 {
+		less = " - " + quoted(strings.Join(was, " "))
+	}
+	if len(is) > 0 {
+		more = " + " + quoted(strings.Join(is, " "))
+	}
+	return less, more
 }
 
 const shortText = 60

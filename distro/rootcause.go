@@ -9,7 +9,7 @@ import (
 
 // Texts gives the text of a derivation by its store path.
 type Texts interface {
-	Drv(path string) ([]byte, error)
+	Drv(path string) (string, error)
 }
 
 // A Root is a derivation that changed by itself.
@@ -32,6 +32,9 @@ type Field struct {
 	// Sources are the names of source files and folders that are new or changed;
 	// Gone those that are no longer there. Both are store paths.
 	Sources, Gone []string
+	// InPlace reports that sources changed where they stand, and nothing else of it: no Nix
+	// code did that.
+	InPlace bool
 }
 
 // Step is a derivation on the way from an attribute to a root.
@@ -148,7 +151,7 @@ func read(from Texts, path string) (*Drv, error) {
 	if err != nil {
 		return nil, err
 	}
-	d, err := ParseDrv(string(text))
+	d, err := ParseDrv(text)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
@@ -158,7 +161,7 @@ func read(from Texts, path string) (*Drv, error) {
 func (r *RootCauses) compare(p *pair, b, h *Drv) {
 	p.fixed = h.Fixed()
 	p.same = sameOutputs(b, h)
-	same := newPlaceholders()
+	same := &placeholders{}
 	for _, o := range h.Outputs {
 		for _, q := range b.Outputs {
 			if o.Name == q.Name && o.Path != q.Path {
@@ -168,7 +171,7 @@ func (r *RootCauses) compare(p *pair, b, h *Drv) {
 		}
 	}
 	pairs, added, removed := pairInputs(b, h)
-	fetched := map[string]*pair{} // what is fetched and changed, by its output at head
+	var fetched map[string]*pair // what is fetched and changed, by its output at head
 	for _, in := range pairs {
 		child := r.walk(in[0].Drv, in[1].Drv)
 		if child.err != nil {
@@ -176,6 +179,9 @@ func (r *RootCauses) compare(p *pair, b, h *Drv) {
 			child.root = cmp.Or(child.root, &Root{Base: child.base, Head: child.head, Name: child.name,
 				Fields: []Field{{Name: "derivation", What: "changed (its text is not at hand)"}}})
 			child.roots = []way{{root: child.root}}
+		}
+		if child.fixed && fetched == nil {
+			fetched = map[string]*pair{}
 		}
 		child.alike(same, fetched)
 		if child.fixed && !child.same && child.err == nil {
@@ -210,8 +216,20 @@ func (p *pair) collect() {
 	if p.root != nil {
 		p.roots = append(p.roots, way{root: p.root})
 	}
-	seen := map[*Root]int{}
 	var through []way
+	seen := func(r *Root) int { return slices.IndexFunc(through, func(w way) bool { return w.root == r }) }
+	if len(p.inputs) > 16 {
+		index := map[*Root]int{}
+		seen = func(r *Root) int {
+			for i := len(index); i < len(through); i++ {
+				index[through[i].root] = i
+			}
+			if i, ok := index[r]; ok {
+				return i
+			}
+			return -1
+		}
+	}
 	for _, in := range p.inputs {
 		if in.busy || in.same && !p.same {
 			// An input whose outputs are what they were changes only the
@@ -219,13 +237,12 @@ func (p *pair) collect() {
 			continue
 		}
 		for _, w := range in.roots {
-			if i, ok := seen[w.root]; ok {
+			if i := seen(w.root); i >= 0 {
 				if through[i].dist > w.dist+1 {
 					through[i].dist, through[i].next = w.dist+1, in
 				}
 				continue
 			}
-			seen[w.root] = len(through)
 			through = append(through, way{w.root, in, w.dist + 1})
 		}
 	}
@@ -249,16 +266,14 @@ func sameOutputs(b, h *Drv) bool {
 
 // placeholders replaces store paths of head by their counterparts at base.
 type placeholders struct {
-	of   map[string]string
-	keys []string // the longest first: a path may be the beginning of another
+	of     [][2]string // at head, at base
+	sorted bool        // the longest first: a path may be the beginning of another
 }
-
-func newPlaceholders() *placeholders { return &placeholders{of: map[string]string{}} }
 
 func (p *placeholders) put(head, base string) {
 	if head != base && head != "" && base != "" {
-		p.of[head] = base
-		p.keys = nil
+		p.of = append(p.of, [2]string{head, base})
+		p.sorted = false
 	}
 }
 
@@ -268,15 +283,13 @@ func (p *placeholders) apply(s string) string {
 	if len(p.of) == 0 || len(s) < 34 {
 		return s
 	}
-	if p.keys == nil {
-		for k := range p.of {
-			p.keys = append(p.keys, k)
-		}
-		slices.SortFunc(p.keys, func(a, b string) int { return cmp.Or(cmp.Compare(len(b), len(a)), cmp.Compare(a, b)) })
+	if !p.sorted {
+		slices.SortFunc(p.of, func(a, b [2]string) int { return cmp.Or(cmp.Compare(len(b[0]), len(a[0])), cmp.Compare(a[0], b[0])) })
+		p.sorted = true
 	}
-	for _, k := range p.keys {
-		if strings.Contains(s, k) {
-			s = strings.ReplaceAll(s, k, p.of[k])
+	for _, k := range p.of {
+		if strings.Contains(s, k[0]) {
+			s = strings.ReplaceAll(s, k[0], k[1])
 		}
 	}
 	return s
@@ -285,20 +298,18 @@ func (p *placeholders) apply(s string) string {
 // pairInputs pairs the inputs that changed: by name, then by name without
 // version. What has no counterpart was added or removed.
 func pairInputs(b, h *Drv) (pairs [][2]DrvInput, added, removed []DrvInput) {
-	old := map[string]DrvInput{}
-	for _, in := range b.Inputs {
-		old[in.Drv] = in
-	}
-	for _, in := range h.Inputs {
-		if _, ok := old[in.Drv]; ok {
-			delete(old, in.Drv)
-		} else {
-			added = append(added, in)
-		}
-	}
-	for _, in := range b.Inputs {
-		if _, ok := old[in.Drv]; ok {
-			removed = append(removed, in)
+	i, j := 0, 0 // both are sorted by path
+	for i < len(b.Inputs) || j < len(h.Inputs) {
+		switch {
+		case j == len(h.Inputs) || i < len(b.Inputs) && b.Inputs[i].Drv < h.Inputs[j].Drv:
+			removed = append(removed, b.Inputs[i])
+			i++
+		case i == len(b.Inputs) || h.Inputs[j].Drv < b.Inputs[i].Drv:
+			added = append(added, h.Inputs[j])
+			j++
+		default:
+			i++
+			j++
 		}
 	}
 	for _, nameOf := range []func(string) string{StoreName, func(p string) string { return packageName(StoreName(p)) }} {

@@ -18,12 +18,12 @@ import (
 // derivation is made of, as in Nix.
 type graph map[string]string
 
-func (g graph) Drv(path string) ([]byte, error) {
+func (g graph) Drv(path string) (string, error) {
 	text, ok := g[path]
 	if !ok {
-		return nil, fmt.Errorf("%s: %w", path, fs.ErrNotExist)
+		return "", fmt.Errorf("%s: %w", path, fs.ErrNotExist)
 	}
-	return []byte(text), nil
+	return text, nil
 }
 
 func storePath(name, of string) string {

@@ -54,6 +54,16 @@ type Candidate struct {
 	// Changes are the titles of what was merged since the previous release,
 	// newest first.
 	Changes []string
+	// Accepted are the failures with which maintainers let pull requests be
+	// merged since the previous release. They are told; what still fails needs a
+	// Waiver of its own.
+	Accepted []Accepted
+}
+
+// Accepted is a case that a maintainer waived on a pull request.
+type Accepted struct {
+	Pull             int
+	Case, Reason, By string
 }
 
 // Previous is a release that was published.

@@ -188,7 +188,7 @@ type bar struct {
 	Stage    string
 	From, To float64 // seconds
 	X, W     float64 // place in the picture
-	Stuck    bool    // it never reached the next stage
+	Stuck    bool    // it should have reached a next stage and did not
 }
 
 // Title is the bar in words.
@@ -282,7 +282,8 @@ func bars(m checks.Machine, longest float64) []bar {
 		} else if s.Stage == "ready" {
 			break
 		} else {
-			b.Stuck = true
+			// An installer works in its last stage and ends there as it should.
+			b.Stuck = m.Outcome != checks.MachineOK
 		}
 		b.X = b.From * scale
 		b.W = max(1, (b.To-b.From)*scale)

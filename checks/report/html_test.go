@@ -58,6 +58,19 @@ func TestHTML(t *testing.T) {
 	}
 }
 
+func TestTheTimelineShowsAsStuckOnlyWhatFailed(t *testing.T) {
+	for outcome, stuck := range map[checks.MachineOutcome]bool{
+		checks.MachineOK: false, checks.MachineHang: true, checks.MachinePanic: true,
+	} {
+		r := sample()
+		r.Machines = []checks.Machine{{
+			Name: "head/iso/installer", Outcome: outcome, Stage: "init", Seconds: 20,
+			Stages: []checks.StageTime{{Stage: "kernel", Seconds: 1}, {Stage: "init", Seconds: 4}},
+		}}
+		assert.Equal(t, stuck, strings.Contains(html(t, r, sampleFiles(t)), "no further until the end"), "%s", outcome)
+	}
+}
+
 func TestAPageNeedsNothingFromElsewhere(t *testing.T) {
 	for name, text := range map[string]string{
 		"sample":  html(t, sample(), sampleFiles(t)),

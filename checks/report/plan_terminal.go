@@ -72,28 +72,36 @@ var planWord = map[checks.Kind]string{
 
 // planAnswer is the plan in a line.
 func planAnswer(p *checks.Plan) string {
-	n := map[string]int{}
-	for _, a := range p.Packages {
-		switch a.Status {
-		case distro.StatusEvalStillFailing, distro.StatusMeta, distro.StatusRefetch, distro.StatusRenamed:
-		case distro.StatusEvalFailed:
-			if a.Failure != nil && a.Failure.Reason == distro.FailImportFrom {
-				n["ifd"]++
-			} else {
-				n["broken"]++
+	n := map[string][]string{}
+	add := func(what, name string) { n[what] = append(n[what], clip(Plain(name), 40)) }
+	for kind, list := range map[string][]distro.AttrDiff{"package": p.Packages, "image": p.Images} {
+		for _, a := range list {
+			switch a.Status {
+			case distro.StatusEvalStillFailing:
+			case distro.StatusRefetch, distro.StatusRenamed:
+				add(kind+" "+string(a.Status), a.Attr)
+			case distro.StatusMeta:
+				if kind == "image" { // what is run on the disk that it installs
+					add(kind, a.Attr)
+				} else {
+					add(kind+" meta", a.Attr)
+				}
+			case distro.StatusRemoved:
+				add(kind+" removed", a.Attr)
+			case distro.StatusEvalFailed:
+				if a.Failure != nil && a.Failure.Reason == distro.FailImportFrom {
+					add(kind+" ifd", a.Attr)
+				} else {
+					add(kind+" broken", a.Attr)
+				}
+			default:
+				add(kind, a.Attr)
 			}
-		default:
-			n["package"]++
-		}
-	}
-	for _, a := range p.Images {
-		if a.Status != distro.StatusEvalStillFailing {
-			n["image"]++
 		}
 	}
 	for _, s := range p.Suites {
 		if s.Run {
-			n["suite"]++
+			add("suite", s.Name)
 		}
 	}
 	var words []string
@@ -101,35 +109,44 @@ func planAnswer(p *checks.Plan) string {
 		words = append(words, "the kernel")
 	}
 	for _, what := range []string{"package", "image", "suite"} {
-		if n[what] > 0 {
-			words = append(words, count(n[what], what))
+		if len(n[what]) > 0 {
+			words = append(words, named(n[what], what))
 		}
 	}
-	answer := "affects " + and(words)
-	if len(words) == 0 {
-		answer = "nothing is affected"
+	var answer []string
+	if len(words) > 0 {
+		answer = append(answer, "affects "+and(words))
 	}
-	if n["broken"] > 0 {
-		answer += fmt.Sprintf("; %s evaluating", stops(n["broken"]))
+	for _, more := range []struct{ what, one, many string }{
+		{"removed", "is removed", "are removed"},
+		{"broken", "does not evaluate", "do not evaluate"},
+		{"renamed", "is renamed", "are renamed"},
+		{"refetch", "is fetched anew and comes out the same", "are fetched anew and come out the same"},
+		{"meta", "only says something else of itself", "only say something else of themselves"},
+		{"ifd", "needs import from derivation, which is not allowed", "need import from derivation, which is not allowed"},
+	} {
+		for _, kind := range []string{"package", "image"} {
+			switch names := n[kind+" "+more.what]; len(names) {
+			case 0:
+			case 1:
+				answer = append(answer, named(names, kind)+" "+more.one)
+			default:
+				answer = append(answer, named(names, kind)+" "+more.many)
+			}
+		}
 	}
-	if n["ifd"] > 0 {
-		answer += fmt.Sprintf("; %s import from derivation, which is not allowed", needs(n["ifd"]))
+	if len(answer) == 0 {
+		return "nothing is affected"
 	}
-	return answer
+	return strings.Join(answer, "; ")
 }
 
-func needs(n int) string {
-	if n == 1 {
-		return "1 package needs"
+// named counts things, and names them where they are few.
+func named(names []string, what string) string {
+	if len(names) > 3 {
+		return count(len(names), what)
 	}
-	return fmt.Sprintf("%d packages need", n)
-}
-
-func stops(n int) string {
-	if n == 1 {
-		return "1 package stops"
-	}
-	return fmt.Sprintf("%d packages stop", n)
+	return count(len(names), what) + " (" + strings.Join(names, ", ") + ")"
 }
 
 // statusMark is a sign and a tone for a status.
@@ -146,7 +163,8 @@ const shownAttrs = 40
 // attrs lists attributes: those that a file of the change is about first, then what
 // changed through others.
 func (t *terminal) attrs(title string, list []distro.AttrDiff) {
-	var failing, shown, hidden int
+	var shown, hidden int
+	var failing []string
 	heading := func() {
 		if shown == 0 {
 			t.line("")
@@ -157,7 +175,7 @@ func (t *terminal) attrs(title string, list []distro.AttrDiff) {
 		for _, a := range list {
 			if a.Status == distro.StatusEvalStillFailing {
 				if roots {
-					failing++
+					failing = append(failing, clip(Plain(a.Attr), 40))
 				}
 				continue
 			}
@@ -176,9 +194,13 @@ func (t *terminal) attrs(title string, list []distro.AttrDiff) {
 	if hidden > 0 {
 		t.line("  %s", t.dim(fmt.Sprintf("... and %d more; --json has them all", hidden)))
 	}
-	if failing > 0 {
+	if len(failing) > 0 {
 		heading()
-		t.line("  %s", t.dim(fmt.Sprintf("%s did not evaluate before and do not now", count(failing, strings.TrimSuffix(title, "s")))))
+		does := "do"
+		if len(failing) == 1 {
+			does = "does"
+		}
+		t.line("  %s", t.dim(fmt.Sprintf("%s did not evaluate before and %s not now", named(failing, strings.TrimSuffix(title, "s")), does)))
 	}
 }
 

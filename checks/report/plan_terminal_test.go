@@ -28,10 +28,10 @@ func TestPlanTerminal(t *testing.T) {
 	var b strings.Builder
 	require.NoError(t, report.PlanTerminal(&b, p, report.TerminalOptions{}))
 	out := b.String()
-	assert.True(t, strings.HasPrefix(out, "affects 3 packages and 1 suite\n"), out)
+	assert.True(t, strings.HasPrefix(out, "affects 2 packages (podman, runc) and 1 suite (containers); 1 package (evil ::error::) is removed\n"), out)
 	assert.Contains(t, out, "podman <- runc")
 	assert.Contains(t, out, "o/p.patch:1  patches +p.patch")
-	assert.Contains(t, out, "1 package did not evaluate before and do not now")
+	assert.Contains(t, out, "1 package (old) did not evaluate before and does not now")
 	assert.Contains(t, out, "not planned:")
 	assert.Less(t, strings.Index(out, "runc  rebuilt"), strings.Index(out, "podman  rebuilt"), "what the change is about comes first")
 	assert.NotContains(t, out, "\x1b")

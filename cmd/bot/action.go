@@ -111,6 +111,9 @@ func (s *step) open() error {
 		return fmt.Errorf("read the event: %w", err)
 	}
 	s.event, err = action.ParseEvent(s.Getenv("GITHUB_EVENT_NAME"), data, s.Getenv("GITHUB_SHA"))
+	if head := s.input("head"); err == nil && head != "" {
+		err = s.event.About(head)
+	}
 	return err
 }
 
@@ -216,6 +219,9 @@ func (s *step) plan(ctx context.Context) error {
 	if s.input("all") == "true" {
 		args = append(args, "--all")
 	}
+	for _, name := range strings.Fields(s.input("only")) {
+		args = append(args, "--only="+name)
+	}
 	var doc bytes.Buffer
 	if err := s.bot(ctx, &doc, append([]string{"plan", "--json"}, args...)...); err != nil {
 		return err
@@ -260,7 +266,7 @@ func (s *step) plan(ctx context.Context) error {
 		}
 	}
 	for name, value := range map[string]string{
-		"first-jobs": strconv.Itoa(len(first)), "rest-jobs": strconv.Itoa(len(rest)), "kernel-jobs": strconv.Itoa(len(kernels)),
+		"first-jobs": strconv.Itoa(len(first)), "rest-jobs": strconv.Itoa(len(rest)), "jobs": strconv.Itoa(len(shards)), "kernel-jobs": strconv.Itoa(len(kernels)),
 		"plan": path, "minutes": strconv.Itoa(int(minutes)), "over-budget": strconv.FormatBool(over), "max-parallel": strconv.Itoa(c.Budget.MaxParallel),
 	} {
 		if err := s.files.Output(name, value); err != nil {
@@ -355,8 +361,22 @@ func (s *step) shard(ctx context.Context, stage string) error {
 	if url := s.input("binary-cache"); url != "" {
 		args = append(args, "--fill-cache", url)
 	}
-	args = append([]string{stage, "--plan", s.path("plan"), "--shard", strconv.Itoa(n), "--out", s.path("results"), "--base-on-demand"}, args...)
+	args = append([]string{stage, "--plan", s.path("plan"), "--shard", strconv.Itoa(n), "--out", s.path("results"), "--base-on-demand"}, append(args, s.again()...)...)
 	return s.early(ctx, s.bot(ctx, s.foreign(), args...))
+}
+
+// again looks past remembered failures where somebody asked to look once more: a
+// run's further attempts are such, whoever presses GitHub's button or says
+// /rebuild.
+func (s *step) again() []string {
+	again := s.input("again")
+	if n, err := strconv.Atoi(s.Getenv("GITHUB_RUN_ATTEMPT")); again == "" && err == nil && n > 1 {
+		again = "failures"
+	}
+	if again == "" {
+		return nil
+	}
+	return []string{"--again", again}
 }
 
 // early shows what a shard found in its own summary, before the others are done.
@@ -394,6 +414,7 @@ func (s *step) check(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	args = append(args, s.again()...)
 	out := s.path("out")
 	args = append(args, s.takeKernels(nil)...)
 	if s.input("all") == "true" {

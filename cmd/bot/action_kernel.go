@@ -269,7 +269,7 @@ func (s *step) takeKernels(wanted []kernelJob) []string {
 	if dir == "" && len(wanted) == 0 {
 		return nil
 	}
-	limit, err := strconv.Atoi(s.Getenv("GITHUB_RUN_ATTEMPT"))
+	limit, err := strconv.Atoi(orDefault(s.input("kernels-attempt"), s.Getenv("GITHUB_RUN_ATTEMPT")))
 	if err != nil {
 		limit = 1
 	}

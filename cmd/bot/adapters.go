@@ -27,10 +27,10 @@ func (d distribution) Evaluate(ctx context.Context, side pipeline.Side, refs []p
 	if err != nil {
 		return nil, err
 	}
-	e.Write = true
 	if side == pipeline.Base && d.w.lacks(side) {
 		return nil, errors.New("its kernel was not built")
 	}
+	d.w.allowImports(&e)
 	if k := d.w.kernels[side]; k != nil {
 		e.Kernel = k
 	} else if !d.w.lacks(side) { // of what lacks its kernel, only packages are evaluated
@@ -54,6 +54,30 @@ func (d distribution) Evaluate(ctx context.Context, side pipeline.Side, refs []p
 		}
 	}
 	return got.Set, nil
+}
+
+// allowImports has an evaluation write to the store, and build what the attributes import
+// that the configuration allows it, of code that is trusted.
+func (w *workspace) allowImports(e *nix.Evaluation) {
+	e.Write = true
+	if w.importing() {
+		e.MayImport = func(r nix.Ref) bool { return w.config.Trust.MayImport(r.Name) }
+		e.Imports = w.buildJob()
+	}
+}
+
+// buildJob is what all builds have in common.
+func (w *workspace) buildJob() nix.Build {
+	l := w.config.Limits
+	return nix.Build{
+		Timeout: time.Duration(l.BuildTime), Silence: time.Duration(l.BuildSilence), LogBytes: int64(l.BuildLog) << 20,
+		Untrusted: w.Untrusted, Options: w.buildOptions(),
+	}
+}
+
+// importing reports whether anything may build while it is evaluated.
+func (w *workspace) importing() bool {
+	return !w.Untrusted && len(w.config.Trust.ImportFromDerivation) > 0
 }
 
 // evaluation is what the evaluations of a side have in common.
@@ -105,13 +129,9 @@ func (b builder) Build(ctx context.Context, wants []pipeline.Want, done func(pip
 	if len(wants) == 0 {
 		return nil
 	}
-	l := b.w.config.Limits
-	job := nix.Build{
-		LogDir:  filepath.Join(b.out, "logs", "build", string(wants[0].Side)),
-		Timeout: time.Duration(l.BuildTime), Silence: time.Duration(l.BuildSilence), LogBytes: int64(l.BuildLog) << 20,
-		Untrusted: b.w.Untrusted, Options: b.w.buildOptions(),
-		Building: func(drv string) { b.progress.Note("building " + derivationName(drv)) },
-	}
+	job := b.w.buildJob()
+	job.LogDir = filepath.Join(b.out, "logs", "build", string(wants[0].Side))
+	job.Building = func(drv string) { b.progress.Note("building " + derivationName(drv)) }
 	// Two attributes may be the same derivation.
 	byDrv := map[string][]pipeline.Want{}
 	for _, want := range wants {

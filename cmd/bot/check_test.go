@@ -19,7 +19,9 @@ import (
 
 	"github.com/asterinas/asterbot/checks"
 	"github.com/asterinas/asterbot/checks/report"
+	"github.com/asterinas/asterbot/distro"
 	"github.com/asterinas/asterbot/distro/sample"
+	"github.com/asterinas/asterbot/internal/config"
 )
 
 // cli runs a command line in this process.
@@ -351,4 +353,34 @@ func verdict(t *testing.T, rep *checks.Report, kind checks.Kind, subject string)
 		require.Fail(t, "no such case", "%s %s in %s", kind, subject, text)
 	}
 	return rep.Cases[i]
+}
+
+// TestWhatMayImport: an attribute of the allow list builds while it is evaluated, of code
+// that is trusted; another one does not, and nothing does of code that is not.
+func TestWhatMayImport(t *testing.T) {
+	needs(t, "git", "nix-store", "busybox")
+	r := newRepository(t)
+	imports := func(name, text string) string {
+		return "\n    " + name + ` = pkgs.runCommand (import (pkgs.runCommand "name" { } "echo '\"` + text + `\"' > $out")) { } "echo x > $out";`
+	}
+	allow := tinyConfig + "trust: {import-from-derivation: [allowed-*]}\n"
+	r.commit("main", map[string]string{".github/asterbot.yml": allow, "default.nix": entryOf(good + imports("allowed-one", "first") + imports("other", "first"))})
+	r.commit("change", map[string]string{"default.nix": entryOf(good + imports("allowed-one", "second") + imports("other", "second"))})
+	got := cli{dir: r.dir}.run(t.Context(), "plan", "--base", "main", "--head", "change", "--json")
+	require.Equal(t, 0, got.code, got.stderr)
+	plan, err := report.DecodePlan(strings.NewReader(got.stdout))
+	require.NoError(t, err)
+	require.Len(t, plan.Packages, 2)
+	assert.Equal(t, distro.StatusRebuilt, plan.Packages[0].Status, "allowed-one: %+v", plan.Packages[0])
+	assert.True(t, plan.Packages[0].Root)
+	assert.Equal(t, distro.StatusEvalStillFailing, plan.Packages[1].Status)
+	assert.Equal(t, distro.FailImportFrom, plan.Packages[1].Failure.Reason)
+
+	got = cli{dir: r.dir}.run(t.Context(), "check", "--base", "main", "--head", "change", "--only", "allowed-one")
+	require.Equal(t, 0, got.code, got.stdout+got.stderr)
+	assert.Equal(t, checks.Passing, verdict(t, readReport(t, r.dir), checks.KindBuild, "allowed-one").Verdict)
+
+	policy, err := config.Parse("asterbot.yml", []byte(allow))
+	require.NoError(t, err)
+	assert.False(t, (&workspace{subject: subject{Untrusted: true}, config: policy}).importing(), "code that nobody has reviewed")
 }

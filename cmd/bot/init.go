@@ -155,6 +155,13 @@ func runInit(e *env, root string, app bool) error {
 		}
 		files = append(files, file{".github/workflows/commands.yml", "answers /rebuild and the other commands", text})
 	}
+	if app {
+		text, err := render("asterbot-rebuild.yml", f)
+		if err != nil {
+			return err
+		}
+		files = append(files, file{".github/workflows/asterbot-rebuild.yml", "what the App dispatches for /rebuild NAME", text})
+	}
 	for _, file := range files {
 		to := filepath.Join(root, file.path)
 		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
@@ -180,7 +187,7 @@ func runInit(e *env, root string, app bool) error {
 
 func render(name string, f found) (string, error) {
 	data, err := templates.ReadFile("templates/" + name)
-	if err != nil || name == "workflow.yml" || name == "commands.yml" || name == "main.yml" {
+	if err != nil || name == "workflow.yml" || name == "commands.yml" || name == "main.yml" || name == "asterbot-rebuild.yml" {
 		return string(data), err // GitHub's expressions look like a template's
 	}
 	t, err := template.New(name).Parse(string(data))

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/asterinas/asterbot/app"
 	"github.com/asterinas/asterbot/internal/config"
 )
 
@@ -73,6 +74,8 @@ func TestInit(t *testing.T) {
 		dir, _ := initRepository(t, nil, "--app")
 		assert.Equal(t, config.PublishApp, readConfig(t, dir).Publish)
 		assert.NoFileExists(t, filepath.Join(dir, ".github/workflows/commands.yml"))
+		assert.FileExists(t, filepath.Join(dir, app.DefaultWorkflow), "where the App looks")
+		assert.FileExists(t, filepath.Join(dir, app.DefaultRebuild))
 	})
 	t.Run("what exists is kept", func(t *testing.T) {
 		dir, said := initRepository(t, map[string]string{config.Path: "entry: mine.nix\n"})

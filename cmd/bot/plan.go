@@ -19,6 +19,7 @@ import (
 	"github.com/asterinas/asterbot/distro"
 	"github.com/asterinas/asterbot/distro/nix"
 	"github.com/asterinas/asterbot/internal/config"
+	"github.com/asterinas/asterbot/internal/memo"
 	"github.com/asterinas/asterbot/internal/pipeline"
 	"github.com/asterinas/asterbot/internal/progress"
 )
@@ -37,7 +38,7 @@ func planCommand(e *env) *cobra.Command {
 		Use:   "plan",
 		Short: "Say what a change affects, and why",
 		Long: `Evaluates the distribution before and after a change and says which packages, images and suites differ, which file and line did it, and what there is to run.
-Nothing is built or booted, and nothing is written to the Nix store.
+Nothing is built or booted, and nothing is written to the Nix store, but for what trust.import-from-derivation allows.
 
 Exit codes: 0 the plan is complete, 2 usage or configuration, 3 could not look.`,
 		Example: `  bot plan                          # HEAD against the main branch
@@ -65,8 +66,13 @@ func runPlan(ctx context.Context, e *env, o planOptions) error {
 		return interrupted(ctx, err)
 	}
 	defer w.close()
+	if o.Kernel != "" || o.BuildKernel {
+		if err := w.setTested(ctx); err != nil {
+			return interrupted(ctx, err)
+		}
+	}
 	screen := progress.New(e.Stderr, terminalWidth(e.Stderr))
-	plan, err := w.affected(ctx, o.All)
+	plan, err := w.affected(ctx, o.All, false)
 	screen.Close()
 	if err != nil {
 		return interrupted(ctx, err)
@@ -86,15 +92,16 @@ func (w *workspace) plan(ctx context.Context, all bool) (*checks.Plan, error) {
 	if err := w.setKernels(ctx); err != nil {
 		return nil, err
 	}
-	plan, err := w.affected(ctx, all)
+	plan, err := w.affected(ctx, all, true)
 	if err == nil {
 		w.settleKernel(plan)
 	}
 	return plan, err
 }
 
-// affected finds out what the change affects, and plans it.
-func (w *workspace) affected(ctx context.Context, all bool) (*checks.Plan, error) {
+// affected finds out what the change affects, and plans it. With build it may
+// build the kernels that the entry makes.
+func (w *workspace) affected(ctx context.Context, all, build bool) (*checks.Plan, error) {
 	began := time.Now()
 	in := pipeline.Affected{
 		Change: w.change, ScopeOf: w.config.ScopeOf, Smoke: w.config.Smoke, MaxRebuilds: w.config.Budget.MaxRebuilds,
@@ -120,7 +127,17 @@ func (w *workspace) affected(ctx context.Context, all bool) (*checks.Plan, error
 	if c.head != nil {
 		in.Head = c.head
 	}
-	in.Kernel = w.kernelPlan(c.diff)
+	if build {
+		if err := w.ownKernels(ctx, c.diff); err != nil {
+			return nil, err
+		}
+	}
+	in.Kernel = w.kernelPlan(c.diff, sameParameters(in.Base, in.Head))
+	took := &memo.Store{Dir: filepath.Join(w.cache, "memo")}
+	in.Took = func(c checks.Case) float64 {
+		o, _ := took.Load(pipeline.DurationKey(c))
+		return o.Seconds
+	}
 	in.Stats.Seconds = time.Since(began).Seconds()
 	plan := pipeline.MakePlan(in)
 	if err := w.settleRules(ctx, plan, c.diff != nil || all); err != nil {
@@ -140,8 +157,17 @@ func (w *workspace) kernelInputs() []string {
 	return out
 }
 
-// kernelPlan says what the change does to the kernel under test.
-func (w *workspace) kernelPlan(diff *distro.Diff) checks.KernelPlan {
+// sameParameters reports whether the entries' own kernels are used alike: parameters, initial RAM
+// disk and the like.
+func sameParameters(base, head *distro.Set) bool {
+	was, _ := base.Lookup(distro.KindKernel, "kernel")
+	is, _ := head.Lookup(distro.KindKernel, "kernel")
+	return was.Meta.Hash == is.Meta.Hash
+}
+
+// kernelPlan says what the change does to the kernel under test. alike: the
+// entries' own kernels have the same parameters.
+func (w *workspace) kernelPlan(diff *distro.Diff, alike bool) checks.KernelPlan {
 	inputs := w.kernelInputs()
 	base, head := w.images[pipeline.Base], w.images[pipeline.Head]
 	k := checks.KernelPlan{Base: base.SHA256, Head: head.SHA256}
@@ -170,6 +196,16 @@ func (w *workspace) kernelPlan(diff *distro.Diff) checks.KernelPlan {
 		}
 	case own && diff.Kernel.Failure != nil:
 		k.Status, k.Why = pipeline.KernelUnknown, "it does not evaluate"
+	case own && len(w.hashes) > 0:
+		k.Base, k.Head = w.hashes[pipeline.Base], w.hashes[pipeline.Head]
+		switch {
+		case k.Base != k.Head:
+			k.Status, k.Why = pipeline.KernelChanged, "what it is made from changed, and its image is another one"
+		case !alike:
+			k.Status, k.Why = pipeline.KernelChanged, "its image is the same, and its parameters changed"
+		default:
+			k.Status, k.Why = pipeline.KernelIdentical, "what it is made from changed, and the image is the same, byte for byte"
+		}
 	case own:
 		k.Status, k.Why = pipeline.KernelUnknown, "what it is made from changed; it is not built yet"
 		if diff.Kernel.Status == distro.StatusMeta {
@@ -233,7 +269,7 @@ func (c *comparison) run(ctx context.Context, needHead bool) error {
 			return couldNotLook(err)
 		}
 	}
-	cache := nix.Cache{Dir: filepath.Join(w.cache, "sets")}
+	cache := nix.Cache{Dir: filepath.Join(w.cache, "eval")}
 	sets := map[pipeline.Side]*distro.Set{}
 	for _, s := range sides {
 		sets[s] = cache.Load(keys[s])
@@ -250,14 +286,23 @@ func (c *comparison) run(ctx context.Context, needHead bool) error {
 		return err
 	}
 	c.base, c.head = sets[pipeline.Base], sets[pipeline.Head]
-	if err := c.listed(); err != nil {
+	if err := c.listed(); err != nil || same {
 		return err
 	}
-	if same {
+	// Why is remembered too: the places of it depend on both commits.
+	why := nix.Key("diff", keys[pipeline.Base], keys[pipeline.Head], w.change.Base, w.change.Merged)
+	if c.diff = cache.LoadDiff(why); c.diff != nil {
 		return nil
 	}
 	c.diff = distro.Compare(c.base, c.head)
-	return c.explain(ctx)
+	notes := len(c.notes)
+	if err := c.explain(ctx); err != nil {
+		return err
+	}
+	if len(c.notes) == notes {
+		cache.StoreDiff(why, c.diff)
+	}
+	return nil
 }
 
 // listed says which sides could not be listed. Where neither could, nothing can be
@@ -278,6 +323,15 @@ func (c *comparison) listed() error {
 	case head != nil:
 		c.notes = append(c.notes, "the change breaks the listing of what the distribution has: "+say(head))
 	}
+	var lacking []string
+	for _, a := range c.head.Attrs {
+		if a.Failure != nil && a.Failure.Reason == distro.FailUnavailable {
+			lacking = append(lacking, a.Name)
+		}
+	}
+	if len(lacking) > 0 {
+		c.notes = append(c.notes, "not looked at, since this package set lacks what it takes: "+someOf(lacking, 8))
+	}
 	return nil
 }
 
@@ -295,7 +349,7 @@ func (c *comparison) evaluate(ctx context.Context, cache nix.Cache, keys map[pip
 		if err := c.w.export(ctx); err != nil {
 			return err
 		}
-		if err := c.place(); err != nil {
+		if err := c.place(ctx); err != nil {
 			return err
 		}
 		var hint []nix.Ref
@@ -308,7 +362,10 @@ func (c *comparison) evaluate(ctx context.Context, cache nix.Cache, keys map[pip
 		}
 		for _, s := range missing {
 			sets[s] = got[s].Set
-			cache.Store(keys[s], got[s].Set)
+			if err := c.imports(ctx, s, sets[s]); err != nil {
+				return err
+			}
+			cache.Store(keys[s], sets[s])
 		}
 	}
 	if same {
@@ -317,9 +374,43 @@ func (c *comparison) evaluate(ctx context.Context, cache nix.Cache, keys map[pip
 	return nil
 }
 
-func (c *comparison) place() (err error) {
+// imports evaluates again what has to build while it is evaluated, where that is
+// allowed. Those derivations go to the real store: they are built from it.
+func (c *comparison) imports(ctx context.Context, s pipeline.Side, set *distro.Set) error {
+	var refs []nix.Ref
+	for _, a := range set.Attrs {
+		if a.Failure != nil && a.Failure.Reason == distro.FailImportFrom && c.w.importing() && c.w.config.Trust.MayImport(a.Name) {
+			refs = append(refs, nix.Ref{Kind: a.Kind, Name: a.Name})
+		}
+	}
+	if len(refs) == 0 {
+		return nil
+	}
+	e, err := c.w.evaluation(s)
+	if err != nil {
+		return couldNotLook(err)
+	}
+	e.Only = refs
+	c.w.allowImports(&e)
+	got, err := c.w.nix.Evaluate(ctx, e)
+	if err != nil {
+		return couldNotLook(fmt.Errorf("%s, with what may import: %w", s, err))
+	}
+	for i, a := range set.Attrs {
+		if now, ok := got.Set.Lookup(a.Kind, a.Name); ok {
+			set.Attrs[i] = now
+		}
+	}
+	c.stats.PeakMiB = max(c.stats.PeakMiB, got.PeakMiB)
+	return nil
+}
+
+func (c *comparison) place(ctx context.Context) (err error) {
 	if c.drvs == nil {
 		if c.drvs, err = nix.NewDrvs(); err != nil {
+			return couldNotLook(err)
+		}
+		if c.drvs.Store, err = c.w.nix.StoreDir(ctx); err != nil {
 			return couldNotLook(err)
 		}
 	}
@@ -328,7 +419,8 @@ func (c *comparison) place() (err error) {
 
 // each evaluates sides, within the machine's means.
 func (c *comparison) each(ctx context.Context, list []pipeline.Side, adapt func(*nix.Evaluation)) (map[pipeline.Side]*nix.Side, error) {
-	parallel := nix.MachineBudget().Parallel()
+	budget := nix.MachineBudget()
+	parallel := budget.Parallel()
 	gate := make(chan struct{}, min(parallel, len(list)))
 	out := map[pipeline.Side]*nix.Side{}
 	var mu sync.Mutex
@@ -350,6 +442,7 @@ func (c *comparison) each(ctx context.Context, list []pipeline.Side, adapt func(
 				got, err = &nix.Side{Set: &distro.Set{Failure: &distro.Failure{Reason: distro.FailMissing, Message: err.Error()}}}, nil
 			} else if err == nil {
 				e.Workers = max(1, parallel/len(list))
+				e.Heap = budget.Heap(parallel)
 				adapt(&e)
 				got, err = c.w.nix.Evaluate(ctx, e)
 			}
@@ -395,6 +488,9 @@ func (c *comparison) key(ctx context.Context, s pipeline.Side, version nix.Versi
 		return "", err
 	}
 	parts := []string{"reads", fmt.Sprint(reads), fmt.Sprint(trees), "nix", version.String(), "system", "x86_64-linux", "profile", w.profileName()}
+	if w.importing() {
+		parts = append(parts, "imports", fmt.Sprint(w.config.Trust.ImportFromDerivation))
+	}
 	var outside []string
 	if w.Config != "" {
 		for _, p := range w.config.Entry {
@@ -456,7 +552,7 @@ func (c *comparison) changed() (refs []nix.Ref, removed bool) {
 // record has the derivations of what changed written down, where evaluating did
 // not do so already: of a side that was remembered, or evaluated in one go.
 func (c *comparison) record(ctx context.Context, refs []nix.Ref, everything bool) error {
-	if err := c.place(); err != nil {
+	if err := c.place(ctx); err != nil {
 		return err
 	}
 	var missing []pipeline.Side
@@ -482,6 +578,7 @@ func (c *comparison) record(ctx context.Context, refs []nix.Ref, everything bool
 const (
 	maxLocated   = 200
 	maxLineFiles = 200
+	maxFilesRead = 8
 )
 
 // evidence gathers what is known of the change's files.
@@ -513,7 +610,34 @@ func (c *comparison) evidence(ctx context.Context, a *distro.Attribution) (*dist
 	if ev.Lines, err = w.repo.Lines(ctx, w.change.Base, w.change.Merged, lines[:min(len(lines), maxLineFiles)]); err != nil {
 		return nil, couldNotLook(err)
 	}
+	ev.Read = c.filesRead(ctx, a)
 	return ev, c.locate(ctx, a, ev)
+}
+
+// filesRead asks which files a root's attribute reads, at both sides, for a
+// few roots.
+func (c *comparison) filesRead(ctx context.Context, a *distro.Attribution) func(*distro.Root) []string {
+	known := map[nix.Ref][]string{}
+	return func(r *distro.Root) []string {
+		kind, name := a.Of(r)
+		ref := nix.Ref{Kind: kind, Name: name}
+		files, ok := known[ref]
+		if ok || name == "" || len(known) >= maxFilesRead {
+			return files
+		}
+		for _, s := range sides {
+			e, err := c.evaluation(s)
+			if err != nil {
+				continue // a side without an entry reads nothing
+			}
+			read, err := c.w.nix.FilesRead(ctx, e, ref)
+			if err == nil {
+				files = append(files, read...)
+			}
+		}
+		known[ref] = files
+		return files
+	}
 }
 
 // locate asks Nix where the roots are defined, at head and at base.
@@ -564,6 +688,9 @@ func (c *comparison) locate(ctx context.Context, a *distro.Attribution, ev *dist
 			continue
 		}
 		for i, r := range of {
+			if s == pipeline.Base {
+				atHead(&places[i], ev.Lines)
+			}
 			found[r] = append(found[r], places[i])
 		}
 	}
@@ -584,6 +711,24 @@ func (c *comparison) locate(ctx context.Context, a *distro.Attribution, ev *dist
 		return out
 	}
 	return nil
+}
+
+// atHead gives places of base a line of head: of what changed in the file the nearest, since
+// lines have moved.
+func atHead(f *nix.Found, changed map[string][]distro.LineRange) {
+	move := func(p distro.Place) distro.Place {
+		best, was := -1, p.Line
+		for _, r := range changed[p.File] {
+			if far := max(r.First-was, was-r.Last, 0); best < 0 || far < best {
+				best, p.Line = far, min(max(was, r.First), r.Last)
+			}
+		}
+		return p
+	}
+	f.Attr = move(f.Attr)
+	for name, p := range f.Fields {
+		f.Fields[name] = move(p)
+	}
 }
 
 // placed reports whether one of the places lies in a changed file: then the other side

@@ -161,6 +161,15 @@ func (o *releaseOptions) candidate(ctx context.Context, e *env) (release.Candida
 		return none, nil, err
 	}
 	cand.Changes = changesSince(ctx, repo.Dir, cand)
+	if owner, name, ok := strings.Cut(o.Repository, "/"); ok {
+		var note string
+		if cand.Accepted, note, err = accepted(ctx, client, owner, name, repo.Dir, cand); err != nil {
+			return none, nil, couldNotLook(err)
+		}
+		if note != "" {
+			fmt.Fprintln(e.Stderr, "note: "+note)
+		}
+	}
 	return cand, client, nil
 }
 

@@ -89,6 +89,7 @@ type workspace struct {
 	unbuilt map[pipeline.Side]error // why a kernel does not build
 	mu      sync.Mutex
 	built   map[string]bool                 // head's store paths that were built
+	hashes  map[pipeline.Side]string        // of the kernels that the entry makes, where they were compared
 	specs   map[checks.Case]distro.CaseSpec // head's, for reproducing
 	sets    map[pipeline.Side]*distro.Set   // what the comparison evaluated, where it did
 	notes   []string
@@ -288,9 +289,21 @@ func isFile(path string) bool {
 
 // setKernels finds the kernels of all sides.
 func (w *workspace) setKernels(ctx context.Context) error {
+	if err := w.setTested(ctx); err != nil {
+		return err
+	}
+	return w.setControl()
+}
+
+// setTested finds the kernels under test, of base and head.
+func (w *workspace) setTested(ctx context.Context) error {
 	k := w.config.Kernel
 	under := func(img kernel.Image) *nix.Kernel {
-		return &nix.Kernel{Image: img.Path, Params: k.Params, Protocol: k.Protocol, Profile: w.profileName()}
+		protocol := k.Protocol
+		if protocol == "" && img.ELF {
+			protocol = "multiboot"
+		}
+		return &nix.Kernel{Image: img.Path, Params: k.Params, Protocol: protocol, Profile: w.profileName()}
 	}
 	switch {
 	case w.lacks(pipeline.Head):
@@ -324,7 +337,7 @@ func (w *workspace) setKernels(ctx context.Context) error {
 		return usage("the kernel under test is made by a command that runs the change's own code outside any sandbox (%s: kernel.build); "+
 			"allow it with --build-kernel, or hand an image in with --kernel IMAGE", config.Path)
 	}
-	return w.setControl()
+	return nil
 }
 
 func (w *workspace) profileName() string {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/asterinas/asterbot/distro"
 	"github.com/asterinas/asterbot/distro/nix"
@@ -34,7 +35,8 @@ func corpus(tb testing.TB) nix.Evaluation {
 	require.NoError(tb, os.WriteFile(filepath.Join(dir, "corepkgs/pins.nix"), []byte("{ lib = ../nix-lib; }\n"), 0o644))
 	entry := filepath.Join(dir, "entry.nix")
 	require.NoError(tb, os.WriteFile(entry, []byte("{ system, ... }: { packages = import ./corepkgs { inherit system; }; }\n"), 0o644))
-	return nix.Evaluation{Root: dir, Entry: entry, Workers: 2}
+	budget := nix.MachineBudget()
+	return nix.Evaluation{Root: dir, Entry: entry, Workers: budget.Parallel(), Heap: budget.Heap(budget.Parallel())}
 }
 
 // BenchmarkCorpus measures what evaluating a large set with many bad attributes costs,
@@ -69,11 +71,12 @@ func BenchmarkCorpus(b *testing.B) {
 	text.WriteString("]\n")
 	require.NoError(b, os.WriteFile(list, []byte(text.String()), 0o644))
 
-	times := map[string][]time.Duration{}
+	times, cpu := map[string][]time.Duration{}, map[string][]time.Duration{}
 	timed := func(name string, f func()) {
-		began := time.Now()
+		began, used := time.Now(), childrenTime()
 		f()
 		times[name] = append(times[name], time.Since(began))
+		cpu[name] = append(cpu[name], childrenTime()-used)
 	}
 	for b.Loop() {
 		for range 3 {
@@ -94,10 +97,12 @@ func BenchmarkCorpus(b *testing.B) {
 			})
 		}
 	}
-	clean := median(times["clean"])
-	b.ReportMetric(clean.Seconds(), "clean-s")
-	b.ReportMetric(float64(median(times["cold"]))/float64(clean), "cold-x")
-	b.ReportMetric(float64(median(times["warm"]))/float64(clean), "warm-x")
+	for unit, of := range map[string]map[string][]time.Duration{"": times, "cpu-": cpu} {
+		clean := median(of["clean"])
+		b.ReportMetric(clean.Seconds(), "clean-"+unit+"s")
+		b.ReportMetric(float64(median(of["cold"]))/float64(clean), "cold-"+unit+"x")
+		b.ReportMetric(float64(median(of["warm"]))/float64(clean), "warm-"+unit+"x")
+	}
 	b.ReportMetric(float64(cold.PeakMiB), "peak-MiB")
 }
 
@@ -109,6 +114,15 @@ func fresh(tb testing.TB, e nix.Evaluation) nix.Evaluation {
 	tb.Cleanup(func() { d.Remove() })
 	e.Drvs = d
 	return e
+}
+
+// childrenTime is the processor time of all processes that were started and have ended.
+func childrenTime() time.Duration {
+	var u unix.Rusage
+	if unix.Getrusage(unix.RUSAGE_CHILDREN, &u) != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 func median(d []time.Duration) time.Duration {

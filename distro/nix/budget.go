@@ -36,6 +36,12 @@ func (b Budget) Parallel() int {
 	return max(1, min(b.CPUs, int(b.Memory/perEvaluator)))
 }
 
+// Heap is how much each of so many evaluators may fill before it looks for
+// garbage: most of its share.
+func (b Budget) Heap(evaluators int) uint64 {
+	return min(perEvaluator, b.Memory/uint64(max(1, evaluators))) * 3 / 4
+}
+
 func readText(path string) string {
 	text, err := os.ReadFile(path)
 	if err != nil {

@@ -33,15 +33,22 @@ func Key(parts ...string) string {
 
 // Load returns a remembered side; nil if there is none.
 func (c Cache) Load(key string) *distro.Set {
-	text, err := os.ReadFile(c.file(key))
+	return load[distro.Set](c.file(key))
+}
+
+// LoadDiff returns a remembered comparison; nil if there is none.
+func (c Cache) LoadDiff(key string) *distro.Diff { return load[distro.Diff](c.file(key)) }
+
+func load[T any](file string) *T {
+	text, err := os.ReadFile(file)
 	if err != nil {
 		return nil
 	}
-	var set distro.Set
-	if json.Unmarshal(text, &set) != nil {
+	v := new(T)
+	if json.Unmarshal(text, v) != nil {
 		return nil
 	}
-	return &set
+	return v
 }
 
 // Store remembers a side. What time, memory or a lack of either took part in is not
@@ -55,7 +62,21 @@ func (c Cache) Store(key string, set *distro.Set) {
 	if set.Failure != nil && transient(set.Failure) {
 		return
 	}
-	text, err := json.Marshal(set)
+	c.write(key, set)
+}
+
+// StoreDiff remembers a comparison, unless it holds what is not remembered of a
+// side.
+func (c Cache) StoreDiff(key string, d *distro.Diff) {
+	var passing bool
+	d.Each(func(_ distro.Kind, a *distro.AttrDiff) { passing = passing || a.Failure != nil && transient(a.Failure) })
+	if !passing {
+		c.write(key, d)
+	}
+}
+
+func (c Cache) write(key string, v any) {
+	text, err := json.Marshal(v)
 	if err != nil || os.MkdirAll(c.Dir, 0o755) != nil {
 		return
 	}
@@ -161,5 +182,5 @@ func storePath(storeDir, kind, hexDigest, name string) string {
 func (d *Drvs) Has(storePath string) bool {
 	hash, _, _ := strings.Cut(path.Base(storePath), "-")
 	_, err := os.Stat(filepath.Join(d.Dir, "cache", hash+".narinfo"))
-	return err == nil
+	return err == nil || d.stored(storePath)
 }

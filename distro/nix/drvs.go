@@ -3,8 +3,10 @@ package nix
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -23,7 +25,12 @@ import (
 // derivations of a middling package set to a real store takes twice as long as to
 // such a folder in memory, and answering a client over a socket takes longer than
 // that when the machine is busy.
-type Drvs struct{ Dir string }
+type Drvs struct {
+	Dir string
+	// Store is the folder of the real store, whose derivations count too; empty
+	// means that they do not.
+	Store string
+}
 
 // drvsPrefix names the folders, so that those of processes that were killed can be
 // found; the rest of the name is the process's id.
@@ -46,7 +53,7 @@ func NewDrvs() (*Drvs, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a place for derivations: %w", err)
 	}
-	return &Drvs{dir}, nil
+	return &Drvs{Dir: dir}, nil
 }
 
 // removeOrphans removes what processes that were killed left.
@@ -71,35 +78,55 @@ const maxDrv = 64 << 20
 
 // Drv returns the text of a derivation, by its store path. It is
 // fs.ErrNotExist for one that no evaluation made.
-func (d *Drvs) Drv(storePath string) ([]byte, error) {
+func (d *Drvs) Drv(storePath string) (string, error) {
 	hash, _, ok := strings.Cut(path.Base(storePath), "-")
 	if !ok || strings.Contains(hash, ".") {
-		return nil, fmt.Errorf("read derivation: %q is no store path", storePath)
+		return "", fmt.Errorf("read derivation: %q is no store path", storePath)
 	}
 	cache := filepath.Join(d.Dir, "cache")
 	info, err := os.ReadFile(filepath.Join(cache, hash+".narinfo"))
+	if errors.Is(err, fs.ErrNotExist) && d.stored(storePath) {
+		return readStored(storePath)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("read derivation: %w", err)
+		return "", fmt.Errorf("read derivation: %w", err)
 	}
 	_, rest, _ := strings.Cut("\n"+string(info), "\nURL: nar/")
 	name, _, _ := strings.Cut(rest, "\n")
 	if name == "" || strings.ContainsAny(name, "/\x00") {
-		return nil, fmt.Errorf("read derivation %s: it has no archive", storePath)
+		return "", fmt.Errorf("read derivation %s: it has no archive", storePath)
 	}
 	f, err := os.Open(filepath.Join(cache, "nar", name))
 	if err != nil {
-		return nil, fmt.Errorf("read derivation: %w", err)
+		return "", fmt.Errorf("read derivation: %w", err)
 	}
 	defer f.Close()
 	archive, err := io.ReadAll(io.LimitReader(f, maxDrv))
 	if err != nil {
-		return nil, fmt.Errorf("read derivation %s: %w", storePath, err)
+		return "", fmt.Errorf("read derivation %s: %w", storePath, err)
 	}
 	text, err := archivedFile(archive)
 	if err != nil {
-		return nil, fmt.Errorf("read derivation %s: %w", storePath, err)
+		return "", fmt.Errorf("read derivation %s: %w", storePath, err)
 	}
-	return text, nil
+	return string(text), nil
+}
+
+// stored reports whether the real store has a derivation.
+func (d *Drvs) stored(storePath string) bool {
+	if d.Store == "" || path.Dir(storePath) != d.Store || !strings.HasSuffix(storePath, ".drv") {
+		return false
+	}
+	info, err := os.Lstat(storePath)
+	return err == nil && info.Mode().IsRegular() && info.Size() <= maxDrv
+}
+
+func readStored(storePath string) (string, error) {
+	text, err := os.ReadFile(storePath)
+	if err != nil {
+		return "", fmt.Errorf("read derivation: %w", err)
+	}
+	return string(text), nil
 }
 
 // fileHeader begins the archive of a file that is not executable.

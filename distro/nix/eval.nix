@@ -43,8 +43,8 @@ let
     k:
     {
       image = path k.image;
-      params = k.params;
     }
+    // (if k.params == null then { } else { inherit (k) params; })
     // (if k.initrd == "" then { } else { initrd = path k.initrd; })
     // (if k.modules == "" then { } else { modules = path k.modules; })
     // (if k.profile == "" then { } else { inherit (k) profile; })
@@ -169,11 +169,17 @@ let
     else if !(isDerivation v) then
       { not = typeOf v; }
     else
-      {
-        drv = v.drvPath;
-        outputs = outputsOf v;
-      }
-      // (if withMeta then { meta = metaOf v; } else { });
+      let
+        built = {
+          drv = v.drvPath;
+          outputs = outputsOf v;
+        };
+      in
+      # The trace says that only meta is left, should it fail.
+      if withMeta then
+        builtins.deepSeq built (builtins.trace "asterbot: meta" (built // { meta = metaOf v; }))
+      else
+        built;
 
   suiteOf = v: removeAttrs v [ "system" ];
 

@@ -223,7 +223,31 @@ func TestSourcePathIsWhatNixSays(t *testing.T) {
 	require.NoError(t, err)
 	text, err := e.Drvs.Drv(side.Set.Attrs[0].Drv)
 	require.NoError(t, err)
-	parsed, err := distro.ParseDrv(string(text))
+	parsed, err := distro.ParseDrv(text)
 	require.NoError(t, err)
 	assert.Equal(t, []string{nix.SourcePath("/nix/store", "a.patch", []byte("hello\n"), false)}, parsed.Sources)
+}
+
+// TestAnAttributeThatExhaustsItsMemory is isolated like any other, and what it took is reported.
+func TestAnAttributeThatExhaustsItsMemory(t *testing.T) {
+	dir := lay(t, map[string]string{"default.nix": drv + `{ system, ... }: { packages = {
+  a-good = drv "a" { };
+  hungry = let list = builtins.genList (x: { inherit x; y = [ x x ]; }) 50000000; in drv "h" { n = builtins.length (builtins.filter (e: e.x < 0) list); };
+  z-good = drv "z" { };
+}; }`})
+	for _, workers := range []int{1, 2} {
+		side := evaluate(t, nix.Evaluation{Root: dir, Entry: dir + "/default.nix", Workers: workers, Heap: 1 << 30, Limits: nix.Limits{Memory: 512 << 20}})
+		for name, want := range map[string]distro.FailureReason{"a-good": "", "hungry": distro.FailMemory, "z-good": ""} {
+			a, ok := side.Set.Lookup(distro.KindPackage, name)
+			require.True(t, ok, name)
+			if want == "" {
+				assert.Nil(t, a.Failure, name)
+			} else if assert.NotNil(t, a.Failure, name) {
+				assert.Equal(t, want, a.Failure.Reason, a.Failure.Message)
+			}
+		}
+		assert.Greater(t, side.PeakMiB, 100, "the peak of the process that died counts")
+		assert.LessOrEqual(t, side.PeakMiB, 512)
+		assert.Positive(t, side.Restarts)
+	}
 }

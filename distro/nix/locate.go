@@ -4,10 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/asterinas/asterbot/distro"
+	"github.com/asterinas/asterbot/internal/proc"
 )
 
 // Query asks where something of a derivation is defined.
@@ -115,4 +118,51 @@ func (n *Nix) Locate(ctx context.Context, e Evaluation, queries []Query) ([]Foun
 		}
 	}
 	return found, nil
+}
+
+// readMessage is what Nix says with -vv of a file that it reads.
+var readMessage = regexp.MustCompile(`(?m)^(?:evaluating file|copied source) '([^'\n]+)'`)
+
+// FilesRead lists the files of the checkout that evaluating an attribute reads as Nix
+// code or copies, relative to it. Listings and questions whether a file exists leave no trace: it
+// is evidence, and nothing to conclude from alone.
+func (n *Nix) FilesRead(ctx context.Context, e Evaluation, ref Ref) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, e.Limits.orDefault().Attr)
+	defer cancel()
+	e.Only, e.Failing = []Ref{ref}, nil
+	v, done, err := n.newEvaluator(ctx, e)
+	if err != nil {
+		return nil, fmt.Errorf("list the files read: %w", err)
+	}
+	defer done()
+	w := &worker{evaluator: v}
+	defer w.end(ctx)
+	if err := w.list(ctx, ref.Kind); err != nil {
+		return nil, fmt.Errorf("list the files read: %w", err)
+	}
+	i := slices.Index(v.names[ref.Kind], ref.Name)
+	if i < 0 {
+		return nil, nil
+	}
+	out := &bounded{limit: 16 << 20}
+	cmd := &proc.Cmd{
+		Path: n.program("nix-instantiate"),
+		Args: append([]string{"--eval", "--readonly-mode", "-vv", "-E", fmt.Sprintf("(import %s).bare %q %d", filepath.Join(v.dir, "ask", "eval.nix"), ref.Kind, i)}, v.options(false)...),
+		Env:  v.env(), Dir: v.dir, Grace: -1, MemoryBytes: v.e.Limits.Memory, Stderr: out,
+	}
+	if err := cmd.Start(ctx); err != nil {
+		return nil, fmt.Errorf("list the files read: %w", err)
+	}
+	restrain(cmd.Pid())
+	// One that fails has read what it read.
+	if err := cmd.Wait(ctx); ctx.Err() != nil {
+		return nil, fmt.Errorf("list the files read: %w", err)
+	}
+	var files []string
+	for _, m := range readMessage.FindAllStringSubmatch(out.String(), -1) {
+		if rel, ok := strings.CutPrefix(m[1], v.e.Root+"/"); ok && !slices.Contains(files, rel) {
+			files = append(files, rel)
+		}
+	}
+	return files, nil
 }

@@ -136,6 +136,15 @@ func (n *Nix) realiseArgs(b Build, home string) []string {
 		// What was built must not be collected while it is in use.
 		"--indirect", "--add-root", filepath.Join(home, "root"),
 	}
+	args = append(args, n.buildSettings(b)...)
+	for _, t := range b.Targets {
+		args = append(args, t.Drv)
+	}
+	return args
+}
+
+// buildSettings are those of every build: sandboxed, and bounded.
+func (n *Nix) buildSettings(b Build) (args []string) {
 	option := func(name, value string) { args = append(args, "--option", name, value) }
 	if _, err := user.LookupGroup("nixbld"); err != nil && os.Geteuid() == 0 {
 		// Debian's package has Nix look for a group that it does not make.
@@ -163,9 +172,6 @@ func (n *Nix) realiseArgs(b Build, home string) []string {
 	option("max-build-log-size", strconv.FormatInt(limit, 10))
 	if b.Jobs > 0 {
 		option("max-jobs", strconv.Itoa(b.Jobs))
-	}
-	for _, t := range b.Targets {
-		args = append(args, t.Drv)
 	}
 	return args
 }

@@ -221,20 +221,6 @@ func stringLiteral(line string) (string, bool) {
 	return b.String(), true
 }
 
-// peak returns the most memory the process has had, in MiB.
-func (s *session) peak() int {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Pid()))
-	if err != nil {
-		return 0
-	}
-	_, rest, ok := strings.Cut(string(text), "VmHWM:")
-	if !ok {
-		return 0
-	}
-	kib, _ := strconv.Atoi(strings.Fields(rest)[0])
-	return kib >> 10
-}
-
 // close ends the session.
 func (s *session) close(ctx context.Context) {
 	s.stdin.Close()

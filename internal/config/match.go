@@ -25,6 +25,12 @@ func (k KnownFailure) Matches(kind, subject, name string) bool {
 	return wildcard(k.Pattern, kind+"/"+subject+"/"+name)
 }
 
+// MayImport reports whether an attribute of trusted code may build while it is
+// evaluated.
+func (t Trust) MayImport(name string) bool {
+	return slices.ContainsFunc(t.ImportFromDerivation, func(pattern string) bool { return wildcard(pattern, name) })
+}
+
 // wildcard matches * against any characters, / included: a case's name is no
 // path. Greedy from the left, with one place to come back to, so it is
 // quadratic at worst.

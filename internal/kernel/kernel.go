@@ -7,8 +7,10 @@
 package kernel
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
+	"debug/elf"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -31,11 +33,14 @@ type Image struct {
 	// SHA256 is of the image's content, in hex. Two sides with the same one
 	// boot the same kernel.
 	SHA256 string
+	// ELF reports whether the image is an ELF file, which QEMU starts itself
+	// (multiboot, PVH) and no boot loader on a disk does.
+	ELF bool
 }
 
 // Open reads an image that was handed in.
 func Open(path, symbols string) (Image, error) {
-	sum, err := hash(path)
+	img, err := read(path)
 	if err != nil {
 		return Image{}, fmt.Errorf("read kernel image: %w", err)
 	}
@@ -44,7 +49,8 @@ func Open(path, symbols string) (Image, error) {
 			return Image{}, fmt.Errorf("read kernel symbols: %w", err)
 		}
 	}
-	return Image{Path: path, Symbols: symbols, SHA256: sum}, nil
+	img.Symbols = symbols
+	return img, nil
 }
 
 // Build makes an image by a command of the repository.
@@ -107,7 +113,10 @@ func (b Build) Run(ctx context.Context) (Image, error) {
 	if info, err := os.Stat(path); err == nil && b.MaxBytes > 0 && info.Size() > b.MaxBytes {
 		return Image{}, fmt.Errorf("%w: %s has %d bytes, more than the %d that kernel.build.max-size allows", ErrBuild, b.Image, info.Size(), b.MaxBytes)
 	}
-	img := Image{Path: path}
+	img, err := read(path)
+	if err != nil {
+		return Image{}, fmt.Errorf("%w: read its image: %w", ErrBuild, err)
+	}
 	if b.Symbols != "" {
 		s, err := inside(b.Dir, b.Symbols)
 		if err == nil && b.MaxBytes > 0 {
@@ -120,8 +129,7 @@ func (b Build) Run(ctx context.Context) (Image, error) {
 			img.Symbols = s // without them stack traces have no names, and nothing else is lost
 		}
 	}
-	img.SHA256, err = hash(path)
-	return img, err
+	return img, nil
 }
 
 // dockerFailed is docker's exit status where it could not run the container.
@@ -158,17 +166,23 @@ func inside(dir, name string) (string, error) {
 	return filepath.Join(dir, name), nil
 }
 
-func hash(path string) (string, error) {
+// read finds out what an image's content tells.
+func read(path string) (Image, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return "", err
+		return Image{}, err
 	}
 	defer f.Close()
 	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return "", err
+	magic := make([]byte, len(elf.ELFMAG))
+	n, err := io.ReadFull(f, magic)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return Image{}, err
 	}
-	return hex.EncodeToString(h.Sum(nil)), nil
+	if _, err := io.Copy(h, io.MultiReader(bytes.NewReader(magic[:n]), f)); err != nil {
+		return Image{}, err
+	}
+	return Image{Path: path, SHA256: hex.EncodeToString(h.Sum(nil)), ELF: string(magic[:n]) == elf.ELFMAG}, nil
 }
 
 // Cache is the folder asterbot keeps what can be had again: ASTERBOT_CACHE, else

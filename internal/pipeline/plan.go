@@ -31,7 +31,10 @@ type Affected struct {
 	// All takes in what did not change as well.
 	All bool
 	// Only are the names wanted; none means all.
-	Only  []string
+	Only []string
+	// Took returns how many seconds a case took the last time, zero where that is
+	// not known; nil knows nothing.
+	Took  func(checks.Case) float64
 	Stats *checks.Stats
 	Notes []string
 }
@@ -70,6 +73,11 @@ func MakePlan(in Affected) *checks.Plan {
 	p.suites()
 	p.commands()
 	p.only()
+	if p.Took != nil {
+		for i := range p.plan.Cases {
+			p.plan.Cases[i].Seconds = p.Took(p.plan.Cases[i].Case)
+		}
+	}
 	return p.plan
 }
 

@@ -460,8 +460,15 @@ func (r *run) store(s Side, c checks.Case, o checks.Outcome) {
 	r.mu.Unlock()
 	if key != "" {
 		r.Memo.Store(key, o)
+		if o.Seconds > 0 && o.Remembered == nil {
+			r.Memo.Store(DurationKey(c), checks.Outcome{Status: checks.Pass, Seconds: o.Seconds})
+		}
 	}
 }
+
+// DurationKey is where the memo keeps how long a case took the last time, whatever it was
+// made of then.
+func DurationKey(c checks.Case) string { return key("took", c) }
 
 // boot runs the jobs, a few at a time.
 func (r *run) boot(ctx context.Context, s Side, jobs []*job) {

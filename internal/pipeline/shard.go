@@ -33,44 +33,64 @@ type Shard struct {
 	Cases []checks.PlannedCase `json:"-"`
 }
 
-// Guesses of what a subject costs, in minutes: they order jobs and fill
-// shards, and no verdict depends on them.
+// Guesses of what a subject costs, in minutes, where nothing is known of the last time:
+// they order jobs and fill shards, and no verdict depends on them.
 const (
 	imageMinutes   = 12
 	suiteMinutes   = 3
 	commandMinutes = 15
 	packageMinutes = 1
 	testMinutes    = 0.1
-	shardMinutes   = 10 // what a shard is filled up to
+	shardMinutes   = 10 // what a shard of packages is filled up to
 )
 
-// group is a subject with its cases.
+// maxKnownMinutes bounds what is believed of a recorded duration.
+const maxKnownMinutes = 24 * 60
+
+// group is a subject with its cases, or packages that share what is rebuilt below them.
 type group struct {
 	of      distro.Kind
 	name    string
 	command bool
 	first   bool
+	root    string // of a package: what it changed because of
 	minutes float64
+	known   float64 // the minutes of its cases the last time; zero where that is not known
 	cases   []checks.PlannedCase
+}
+
+// cost is how long it takes, as far as can be told.
+func (g *group) cost() float64 {
+	if g.known > 0 {
+		return g.known
+	}
+	return g.minutes
 }
 
 // Shards cuts a plan into shards. The same plan always gives the same shards.
 // No case is left out but those that the plan itself settled, and none is in
-// two; each wave has at most MaxShards.
+// two; there are at most MaxShards in both waves together.
 func Shards(plan *checks.Plan) []Shard {
 	groups := subjects(plan)
-	var out []Shard
-	for _, first := range []bool{true, false} {
-		var wave []*group
-		for _, g := range groups {
-			if g.first == first {
-				wave = append(wave, g)
-			}
+	var waves [2][]*group
+	for _, g := range groups {
+		if g.first {
+			waves[0] = append(waves[0], g)
+		} else {
+			waves[1] = append(waves[1], g)
 		}
-		for _, part := range pack(wave) {
-			part.First, part.Number = first, len(out)
+	}
+	limit := MaxShards
+	if len(waves[1]) > 0 {
+		limit /= 2
+	}
+	var out []Shard
+	for i, wave := range waves {
+		for _, part := range pack(wave, limit) {
+			part.First, part.Number = i == 0, len(out)
 			out = append(out, part)
 		}
+		limit = MaxShards - len(out)
 	}
 	return out
 }
@@ -103,6 +123,10 @@ func subjects(plan *checks.Plan) []*group {
 	}
 	index := map[key]*group{}
 	var groups []*group
+	root := map[string]string{}
+	for _, a := range plan.Packages {
+		root[a.Attr] = rootOf(a)
+	}
 	for _, c := range open(plan) {
 		k := key{c.Of, c.Subject}
 		g := index[k]
@@ -116,11 +140,14 @@ func subjects(plan *checks.Plan) []*group {
 			case distro.KindSuite:
 				g.minutes = suiteMinutes
 			default:
-				g.minutes = packageMinutes
+				g.minutes, g.root = packageMinutes, root[c.Subject]
 			}
 		}
 		g.cases = append(g.cases, c)
 		g.first = g.first || c.Tier == 0
+		if c.Seconds > 0 {
+			g.known += min(c.Seconds/60, maxKnownMinutes)
+		}
 		if isCommand(c) {
 			g.command, g.minutes = true, commandMinutes
 		}
@@ -131,9 +158,27 @@ func subjects(plan *checks.Plan) []*group {
 	return groups
 }
 
-// pack fills shards: subjects of one kind go together, the longest first into
-// the emptiest.
-func pack(groups []*group) []Shard {
+// together joins packages that changed because of the same thing, which is built once then,
+// up to what fills a shard.
+func together(packages []*group) []*group {
+	var out []*group
+	open := map[string]*group{}
+	for _, p := range packages {
+		g := open[p.root]
+		if g == nil || p.root == "" || g.minutes+p.cost() > shardMinutes {
+			g = &group{of: p.of}
+			open[p.root] = g
+			out = append(out, g)
+		}
+		g.minutes += p.cost()
+		g.cases = append(g.cases, p.cases...)
+	}
+	return out
+}
+
+// pack fills at most so many shards: one for each command, image and suite, and as
+// many as packages need; the longest first into the emptiest.
+func pack(groups []*group, limit int) []Shard {
 	var kinds [4][]*group
 	for _, g := range groups {
 		switch {
@@ -147,21 +192,31 @@ func pack(groups []*group) []Shard {
 			kinds[3] = append(kinds[3], g)
 		}
 	}
+	kinds[3] = together(kinds[3])
 	names := [4]string{"commands", "images", "suites", "packages"}
-	// Each kind gets what it needs, within its share of what there is.
+	var want [4]int
+	var sum int
+	for i, kind := range kinds {
+		want[i] = len(kind)
+		if i == 3 {
+			var total float64
+			for _, g := range kind {
+				total += g.cost()
+			}
+			want[i] = min(len(kind), int(math.Ceil(total/shardMinutes)))
+		}
+		sum += want[i]
+	}
 	var out []Shard
-	left := MaxShards
 	for i, kind := range kinds {
 		if len(kind) == 0 {
 			continue
 		}
-		var total float64
-		for _, g := range kind {
-			total += g.minutes
+		n := want[i]
+		if sum > limit {
+			n = max(1, n*(limit-len(kinds))/sum)
 		}
-		n := min(len(kind), int(math.Ceil(total/shardMinutes)), left-(len(kinds)-1-i))
-		left -= n
-		slices.SortStableFunc(kind, func(a, b *group) int { return cmp.Compare(b.minutes, a.minutes) })
+		slices.SortStableFunc(kind, func(a, b *group) int { return cmp.Compare(b.cost(), a.cost()) })
 		part := make([]Shard, n)
 		for _, g := range kind {
 			s := &part[0]
@@ -170,7 +225,7 @@ func pack(groups []*group) []Shard {
 					s = &part[j]
 				}
 			}
-			s.Minutes += g.minutes
+			s.Minutes += g.cost()
 			s.Cases = append(s.Cases, g.cases...)
 			s.Boots = s.Boots || g.of == distro.KindImage || g.of == distro.KindSuite
 			if g.of == distro.KindImage {

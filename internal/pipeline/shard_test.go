@@ -1,6 +1,7 @@
 package pipeline_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"testing"
 
@@ -72,4 +73,57 @@ func TestNoPlanHasMoreShardsThanActionsRuns(t *testing.T) {
 	}
 	assert.LessOrEqual(t, len(pipeline.Shards(plan)), pipeline.MaxShards)
 	assert.Empty(t, pipeline.Shards(&checks.Plan{}))
+}
+
+func TestShardsAreBalancedByWhatIsKnown(t *testing.T) {
+	plan := &checks.Plan{}
+	add := func(of distro.Kind, name, root string, seconds float64) {
+		c := aCase(checks.KindBuild, of, name, "builds", 1)
+		c.Seconds = seconds
+		plan.Cases = append(plan.Cases, c)
+		if root != "" {
+			plan.Packages = append(plan.Packages, distro.AttrDiff{Attr: name, Status: distro.StatusRebuilt, Via: []string{root}})
+		}
+	}
+	for i := range 10 {
+		add(distro.KindPackage, fmt.Sprint("a", i), "openssl", 120)
+		add(distro.KindPackage, fmt.Sprint("b", i), "zlib", 60)
+	}
+	add(distro.KindSuite, "short", "", 60)
+	add(distro.KindSuite, "long", "", 3600)
+	add(distro.KindSuite, "unknown", "", 0)
+	shards := pipeline.Shards(plan)
+	var names []string
+	for _, s := range shards {
+		names = append(names, fmt.Sprintf("%s: %s, %.0f min", s.Name, s.Cases[0].Subject, s.Minutes))
+		roots := map[byte]bool{}
+		for _, c := range s.Cases {
+			roots[c.Subject[0]] = true
+		}
+		assert.Len(t, roots, 1, "what a shard builds shares its dependencies: %v", s.Cases)
+	}
+	assert.Equal(t, []string{
+		"suites 1 of 3: long, 60 min", "suites 2 of 3: unknown, 3 min", "suites 3 of 3: short, 1 min",
+		"packages 1 of 3: a0, 10 min", "packages 2 of 3: b0, 10 min", "packages 3 of 3: a5, 10 min",
+	}, names)
+}
+
+func TestBothWavesTogetherFitAMatrix(t *testing.T) {
+	plan := &checks.Plan{}
+	for i := range 700 {
+		plan.Cases = append(plan.Cases, aCase(checks.KindBoot, distro.KindSuite, fmt.Sprint("first", i), "boots", 0), aCase(checks.KindBoot, distro.KindSuite, fmt.Sprint("rest", i), "boots", 1))
+	}
+	for i := range 50_000 {
+		plan.Cases = append(plan.Cases, aCase(checks.KindBuild, distro.KindPackage, fmt.Sprint("p", i), "builds", i%2))
+	}
+	shards := pipeline.Shards(plan)
+	assert.LessOrEqual(t, len(shards), pipeline.MaxShards)
+	var n int
+	for _, s := range shards {
+		n += len(s.Cases)
+	}
+	assert.Equal(t, len(plan.Cases), n)
+	text, err := json.Marshal(shards)
+	require.NoError(t, err)
+	assert.Less(t, len(text), 1<<20, "GitHub takes outputs of at most 1 MB")
 }
