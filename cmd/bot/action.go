@@ -249,7 +249,7 @@ func (s *step) plan(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.announceKernels(plan, c, kernels); err != nil {
+	if kernels, err = s.announceKernels(plan, c, kernels); err != nil {
 		return err
 	}
 	path := s.path("plan")

@@ -87,28 +87,41 @@ func (s *step) kernels(ctx context.Context, plan *checks.Plan, c *config.Config)
 	return jobs, nil
 }
 
+// uncontained says why the kernel is not built, where nothing would stand between a
+// stranger's code and the runner: its own processes, and with them the right to leave
+// artifacts in the name of other jobs.
+func (s *step) uncontained(container string) error {
+	if container != "" || !s.event.Untrusted || s.Getenv("ASTERBOT_TRUST") == "all" {
+		return nil
+	}
+	return fmt.Errorf("a pull request's kernel is not built on the runner itself: name a container by digest, kernel.build.container in %s", config.Path)
+}
+
 // announceKernels says what jobs that build kernels need to know, and plans that
-// a kernel builds.
-func (s *step) announceKernels(plan *checks.Plan, c *config.Config, jobs []kernelJob) error {
+// a kernel builds. It returns the jobs that are left to be run.
+func (s *step) announceKernels(plan *checks.Plan, c *config.Config, jobs []kernelJob) ([]kernelJob, error) {
 	b := s.kernelPolicy(c)
 	if len(jobs) == 0 {
-		return s.files.Output("kernel-build", "{}")
+		return jobs, s.files.Output("kernel-build", "{}")
+	}
+	if s.input("only") == "" { // else another run builds it, or did
+		plan.Cases = append(plan.Cases, checks.PlannedCase{Case: kernelCase, Why: "everything that boots needs it"})
+	}
+	if err := s.uncontained(b.Container); err != nil {
+		s.log.Annotate(action.Annotation{Level: action.Failure, Title: "the kernel is not built", Message: report.Plain(err.Error())})
+		if s.input("only") == "" {
+			plan.Settled = append(plan.Settled, kernelResult(kernelOutcome(err), checks.Side{Status: checks.Unknown}))
+		}
+		return []kernelJob{}, s.files.Output("kernel-build", "{}")
 	}
 	doc, err := json.Marshal(kernelBuild{
 		Command: b.Command, Image: b.Image, Symbols: b.Symbols, Container: b.Container, Minutes: int(time.Duration(b.Timeout) / time.Minute), MaxSize: b.MaxSize,
 	})
 	if err != nil {
-		return err
-	}
-	if b.Container == "" && s.event.Untrusted {
-		s.log.Annotate(action.Annotation{Level: action.Warning, Title: "kernel.build.container is not set",
-			Message: "the kernel is built on the runner itself, where its build can reach the runner's own processes: name a container by digest in " + config.Path})
+		return nil, err
 	}
 	s.log.Annotate(action.Annotation{Level: action.Notice, Title: "kernel", Message: fmt.Sprintf("%d kernels to build or to find in the cache, with %s", len(jobs), report.Plain(b.Command))})
-	if s.input("only") == "" { // else another run builds it, or did
-		plan.Cases = append(plan.Cases, checks.PlannedCase{Case: kernelCase, Why: "everything that boots needs it"})
-	}
-	return s.files.Output("kernel-build", string(doc))
+	return jobs, s.files.Output("kernel-build", string(doc))
 }
 
 // kernel builds the kernel of one side, unless the cache had it, and leaves the image
@@ -121,6 +134,9 @@ func (s *step) kernel(ctx context.Context) error {
 	side := s.input("side")
 	if side != "head" && side != "base" {
 		return usage("input side: it is head or base")
+	}
+	if err := s.uncontained(b.Container); err != nil {
+		return couldNotLook(err)
 	}
 	out, results := s.path("out"), s.path("results")
 	began := time.Now()
@@ -258,6 +274,9 @@ func (s *step) takeKernels(wanted []kernelJob) []string {
 		limit = 1
 	}
 	newest := func(side string) (found string) {
+		if dir == "" {
+			return ""
+		}
 		for n := 1; n <= limit; n++ {
 			if p := filepath.Join(dir, fmt.Sprintf("asterbot-kernel-%s-%d", side, n), "image"); isFile(p) {
 				found = p

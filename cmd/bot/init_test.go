@@ -143,3 +143,45 @@ func scripts(node any) []string {
 	}
 	return out
 }
+
+// A job that holds a token which writes runs no code of a change: pinned actions, and the
+// commands of this action that read documents and write to GitHub.
+func TestJobsThatMayWriteRunNoCodeOfAChange(t *testing.T) {
+	harmless := map[string]bool{"publish": true, "comment": true, "release": true, "${{ github.job == 'issues' && 'track' || 'history' }}": true}
+	writing := 0
+	for _, name := range []string{"compat", "publish", "rebuild", "rebuild-some", "asterbot-rebuild", "main", "release"} {
+		data, err := os.ReadFile(filepath.Join("..", "..", ".github", "workflows", name+".yml"))
+		require.NoError(t, err)
+		var w struct {
+			Jobs map[string]struct {
+				Permissions map[string]string `yaml:"permissions"`
+				Secrets     map[string]string `yaml:"secrets"`
+				Steps       []struct {
+					Uses string            `yaml:"uses"`
+					Run  string            `yaml:"run"`
+					With map[string]any    `yaml:"with"`
+					Env  map[string]string `yaml:"env"`
+				} `yaml:"steps"`
+			} `yaml:"jobs"`
+		}
+		require.NoError(t, yaml.Unmarshal(data, &w), name)
+		for id, job := range w.Jobs {
+			require.NotNil(t, job.Permissions, "%s: job %s says what it needs", name, id)
+			writes := false
+			for _, level := range job.Permissions {
+				writes = writes || level == "write"
+			}
+			if !writes {
+				continue
+			}
+			writing++
+			for _, s := range job.Steps {
+				assert.Empty(t, s.Run, "%s: job %s has a script and a token that writes", name, id)
+				if s.Uses == "./asterbot" {
+					assert.True(t, harmless[s.With["command"].(string)], "%s: job %s runs %s with a token that writes", name, id, s.With["command"])
+				}
+			}
+		}
+	}
+	assert.GreaterOrEqual(t, writing, 5, "publish, comment, history, issues and release publish")
+}

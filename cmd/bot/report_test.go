@@ -20,7 +20,9 @@ import (
 func bot(t *testing.T, dir string, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, errs bytes.Buffer
-	code = run(t.Context(), &env{Stdin: strings.NewReader(""), Stdout: &out, Stderr: &errs, Getenv: func(string) string { return "" }, Dir: dir}, args)
+	cache := t.TempDir() // else it would be .cache of the folder that tests run in
+	getenv := func(name string) string { return map[string]string{"ASTERBOT_CACHE": cache}[name] }
+	code = run(t.Context(), &env{Stdin: strings.NewReader(""), Stdout: &out, Stderr: &errs, Getenv: getenv, Dir: dir}, args)
 	return code, out.String(), errs.String()
 }
 

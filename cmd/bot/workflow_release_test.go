@@ -33,6 +33,8 @@ jobs:
       contents: write
       id-token: write
       attestations: write
+      checks: read
+      pull-requests: read
 `
 
 // TestAReleaseFromAChangeOfTheVersion builds and boots everything, twice where it

@@ -227,7 +227,7 @@ func TestAWorkflowRunOfAPullRequest(t *testing.T) {
 	assert.FileExists(t, filepath.Join(res.Artifacts, "asterbot-report-1", "report.html"))
 	assert.Contains(t, res.Log(), "| ✗ | package `sed` |", "the job's summary has the table")
 	first, answer := res.After("### What this change affects"), res.After("## ❌")
-	t.Logf("from the event to what is affected: %s; to the first verdict: %s; to the end: %s", first, answer, res.Lines[len(res.Lines)-1].Time.Sub(res.Lines[0].Time))
+	t.Logf("from the event to what is affected: %s; to the first verdict: %s", first, answer)
 	assert.True(t, first >= 0 && first <= answer, "what is known first is said first")
 }
 
@@ -478,4 +478,60 @@ func aFailure(t *testing.T, p pull) map[string][]byte {
 		write(t, dir, name, doc.String())
 	}
 	return map[string][]byte{"asterbot-plan-1": zipFolder(t, filepath.Join(dir, "plan")), "asterbot-report-1": zipFolder(t, filepath.Join(dir, "report"))}
+}
+
+// Where there is no pull request: a branch by hand, in one's own fork, and what a
+// merge queue puts together. And a pull request whose title alone was edited has
+// nothing to check.
+func TestAWorkflowRunWithoutAPullRequest(t *testing.T) {
+	ctx, bot := workflowTest(t)
+	dir := sampleRepository(t, bot)
+	write(t, dir, ".github/workflows/compat.yml", strings.Replace(caller, "  merge_group:\n", "  merge_group:\n  workflow_dispatch:\n", 1))
+	git(t, dir, "commit", "-qam", "By hand, too")
+	git(t, dir, "checkout", "-q", "-b", "mine", "main")
+	write(t, dir, "overlays/motd/default.nix", "final: prev: { motd = throw \"gone\"; }\n")
+	git(t, dir, "commit", "-qam", "Break motd")
+	p := pull{dir: dir, repository: "o/r", base: git(t, dir, "rev-parse", "main"), head: git(t, dir, "rev-parse", "mine")}
+	repository := map[string]any{"full_name": "o/r", "default_branch": "main", "name": "r", "owner": map[string]any{"login": "o"}}
+	sender := map[string]any{"login": "ann", "id": 7, "type": "User"}
+	for _, tc := range []struct {
+		event   string
+		payload map[string]any
+	}{
+		{"workflow_dispatch", map[string]any{"ref": "refs/heads/mine", "inputs": map[string]any{}, "repository": repository, "sender": sender}},
+		{"merge_group", map[string]any{"action": "checks_requested", "merge_group": map[string]any{"base_sha": p.base, "head_sha": p.head, "base_ref": "refs/heads/main", "head_ref": "refs/heads/gh-readonly-queue/main/pr-1"}, "repository": repository, "sender": sender}},
+	} {
+		t.Run(tc.event, func(t *testing.T) {
+			run := p.run(t, bot)
+			run.Event, run.Payload = tc.event, tc.payload
+			res := run.Start(ctx, t)
+			assert.False(t, res.OK)
+			r := theReport(t, res)
+			assert.Equal(t, checks.Failure, r.Conclusion)
+			assert.Equal(t, p.base, r.Change.Base)
+			assert.Equal(t, p.head, r.Change.Head)
+			assert.Equal(t, checks.Regressed, caseOf(t, r, checks.KindEval, "motd").Verdict)
+		})
+	}
+	t.Run("edited", func(t *testing.T) {
+		p := open(t, dir, "mine", "")
+		run := p.run(t, bot)
+		event := p.event("edited")
+		event["changes"] = map[string]any{"title": map[string]any{"from": "x"}}
+		run.Payload = event
+		res := run.Start(ctx, t)
+		assert.True(t, res.OK)
+		assert.NoDirExists(t, filepath.Join(res.Artifacts, "asterbot-plan-1"))
+		event["changes"] = map[string]any{"base": map[string]any{"ref": map[string]any{"from": "old"}, "sha": map[string]any{"from": p.base}}}
+		event["number"] = 6
+		git(t, dir, "branch", "-f", "docs", "main")
+		git(t, dir, "checkout", "-q", "docs")
+		write(t, dir, "docs/more.md", "Words.\n")
+		git(t, dir, "add", "-A")
+		git(t, dir, "commit", "-qm", "Words")
+		other := open(t, dir, "docs", "")
+		event["pull_request"] = other.event("edited")["pull_request"]
+		res = run.Start(ctx, t)
+		assert.Equal(t, checks.Skipped, theReport(t, res).Conclusion, "another base is another question")
+	})
 }

@@ -86,7 +86,7 @@ type KernelBuild struct {
 	Image string `yaml:"image" jsonschema:"required"`
 	// Symbols is where it leaves the unstripped kernel, which gives stack traces their names.
 	Symbols string `yaml:"symbols,omitempty"`
-	// Container is the image the command runs in, by digest.
+	// Container is the image the command runs in, by digest. Without one no pull request's kernel is built in CI.
 	Container string `yaml:"container,omitempty" jsonschema:"example=docker.io/asterinas/asterinas@sha256:0000000000000000000000000000000000000000000000000000000000000000"`
 	// Runner is the label of the Actions runner.
 	Runner string `yaml:"runner,omitempty"`
