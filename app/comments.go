@@ -65,11 +65,11 @@ func (a *App) obey(ctx context.Context, s *scene, pr *gh.PullRequest) error {
 		if c.GetUser().GetType() == "Bot" || c.GetUser().GetLogin() == a.bot() || c.GetUpdatedAt().After(c.GetCreatedAt().Time) {
 			continue
 		}
-		cmds, problems := command.Parse(c.GetBody())
-		if len(cmds)+len(problems) == 0 {
+		p := a.parse(c)
+		if len(p.commands)+len(p.problems) == 0 {
 			continue
 		}
-		requests = append(requests, &request{comment: c, commands: cmds, problems: problems})
+		requests = append(requests, &request{comment: c, commands: p.commands, problems: p.problems})
 	}
 	if len(requests) == 0 && len(recorded(s)) == 0 {
 		return nil
@@ -105,6 +105,26 @@ func (a *App) obey(ctx context.Context, s *scene, pr *gh.PullRequest) error {
 		}
 	}
 	return nil
+}
+
+// parsed is what a comment asks for.
+type parsed struct {
+	commands []command.Command
+	problems []command.Problem
+}
+
+// parse reads a comment, once: it may be made to take its time.
+func (a *App) parse(c *gh.IssueComment) parsed {
+	a.mu.Lock()
+	p, ok := a.parsed[c.GetID()]
+	a.mu.Unlock()
+	if !ok {
+		p.commands, p.problems = command.Parse(c.GetBody())
+		a.mu.Lock()
+		a.parsed[c.GetID()] = p
+		a.mu.Unlock()
+	}
+	return p
 }
 
 // bound reports whether a command is about the present head: it names it, or was
