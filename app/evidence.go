@@ -93,10 +93,11 @@ func (a *App) evidence(ctx context.Context, s *scene) (*evidence, error) {
 func both(a, b *checks.Report) *checks.Report {
 	c := *a
 	c.Cases = slices.Clone(a.Cases)
+	at := places(c.Cases)
 	for _, r := range b.Cases {
-		i := slices.IndexFunc(c.Cases, func(o checks.Result) bool { return o.Case == r.Case })
+		i, ok := at[r.Case]
 		switch {
-		case i < 0:
+		case !ok:
 			c.Cases = append(c.Cases, r)
 		case !c.Cases[i].Blocks() && (r.Blocks() || r.Unsettled() && !c.Cases[i].Unsettled()):
 			c.Cases[i] = r
@@ -109,12 +110,22 @@ func both(a, b *checks.Report) *checks.Report {
 	return &c
 }
 
+// places are the indices of cases.
+func places(cases []checks.Result) map[checks.Case]int {
+	at := make(map[checks.Case]int, len(cases))
+	for i, c := range cases {
+		at[c.Case] = i
+	}
+	return at
+}
+
 // overlay puts newer results over older ones.
 func overlay(old, newer *checks.Report) *checks.Report {
 	c := *old
 	c.Cases = slices.Clone(old.Cases)
+	at := places(c.Cases)
 	for _, r := range newer.Cases {
-		if i := slices.IndexFunc(c.Cases, func(o checks.Result) bool { return o.Case == r.Case }); i >= 0 {
+		if i, ok := at[r.Case]; ok {
 			c.Cases[i] = r
 		} else {
 			c.Cases = append(c.Cases, r)
