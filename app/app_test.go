@@ -130,6 +130,19 @@ func TestStatesWithoutAReport(t *testing.T) {
 	}
 }
 
+// Where there is no report, the job that failed is named.
+func TestWhyThereIsNoReport(t *testing.T) {
+	w := newWorld(t)
+	p, opened := w.repo.OpenPull(githubtest.NewPull{})
+	w.send(opened)
+	run, _ := p.RunFor(workflow)
+	run.Set(func(r *githubtest.Run) {
+		r.Jobs = []githubtest.Job{{Name: "check / workflow plan", Steps: []githubtest.Step{{Name: "Check out", Conclusion: "success"}, {Name: "Plan", Conclusion: "failure"}}}}
+	})
+	w.send(run.Finish("failure", nil))
+	assert.Regexp(t, `the job \[check / workflow plan\]\(\S+\) ended \(failure\) at its step `+"`Plan`", w.verdict(p).Summary)
+}
+
 func TestNoRunAppears(t *testing.T) {
 	w := newWorld(t, func(o *app.Options) { o.Patience = 1500 * time.Millisecond })
 	p, opened := w.repo.OpenPull(githubtest.NewPull{})

@@ -27,6 +27,8 @@ type evidence struct {
 	report *checks.Report
 	// failure says why there is no report: infrastructure.
 	failure string
+	// detail says more of it, in Markdown.
+	detail string
 	// doubts are what a maintainer has to look at.
 	doubts []string
 	// each is a line for each base.
@@ -61,7 +63,7 @@ func (a *App) evidence(ctx context.Context, s *scene) (*evidence, error) {
 		out.doubts = append(out.doubts, one.doubts...)
 		switch {
 		case one.failure != "":
-			out.failure = one.failure
+			out.failure, out.detail = one.failure, one.detail
 		case i == 0 || out.report == nil:
 			out.report = one.report
 		default:
@@ -76,7 +78,7 @@ func (a *App) evidence(ctx context.Context, s *scene) (*evidence, error) {
 		out.doubts = append(out.doubts, one.doubts...)
 		switch {
 		case one.failure != "":
-			out.failure = "the rebuild that was asked for left no report: " + one.failure
+			out.failure, out.detail = "the rebuild that was asked for left no report: "+one.failure, one.detail
 		case out.report == nil:
 			// A part of the cases does not stand for all of them.
 		default:
