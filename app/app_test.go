@@ -288,6 +288,60 @@ func TestAMergeGroupThatIsGivenUp(t *testing.T) {
 	assert.Equal(t, "cancelled", run.Get().Conclusion)
 }
 
+// Two replicas that hear the same at once do each command once.
+func TestTwoReplicas(t *testing.T) {
+	w := newWorld(t)
+	second := &world{t: t, gh: w.gh, repo: w.repo}
+	second.start()
+	t.Cleanup(func() { second.stop() })
+	both := func(d *githubtest.Delivery) {
+		t.Helper()
+		var wg sync.WaitGroup
+		for _, o := range []*world{w, second} {
+			wg.Go(func() {
+				resp, err := http.DefaultClient.Do(d.Request(o.hook.URL, secret))
+				if assert.NoError(t, err) {
+					resp.Body.Close()
+				}
+			})
+		}
+		wg.Wait()
+		w.settle()
+		second.settle()
+	}
+	p, opened := w.repo.OpenPull(githubtest.NewPull{})
+	both(opened)
+	run, _ := p.RunFor(workflow)
+	rep := makeReport(w.repo.Tip("main"), p.Head(), good(), broken())
+	both(run.Finish("failure", artifacts(1, rep)))
+	assert.Equal(t, "failure", w.verdict(p).Conclusion)
+	outcome := func(c *githubtest.Comment) (got []string) {
+		require.Eventually(t, func() bool {
+			for _, o := range p.Comments() {
+				if o.ID == c.ID {
+					got = o.Reactions()
+				}
+			}
+			return len(got) == 2
+		}, 20*time.Second, 10*time.Millisecond)
+		return got
+	}
+	c, d := p.Comment("triager", "/rebuild sed")
+	both(d)
+	assert.Equal(t, wasDone, outcome(c))
+	assert.Len(t, w.dispatches(), 1)
+	w.leave(w.dispatches()[0], p.Head(), broken())
+	w.gh.Advance(2e9)
+	c, d = p.Comment("triager", "/rebuild all")
+	both(d)
+	assert.Equal(t, wasDone, outcome(c))
+	assert.Equal(t, 1, run.Get().Reruns)
+	c, d = p.Comment("stranger", "/help")
+	both(d)
+	assert.Equal(t, wasDone, outcome(c))
+	assert.Len(t, answers(p), 1)
+}
+
 func TestTheSameDeliveryFiftyTimesAtOnce(t *testing.T) {
 	w := newWorld(t)
 	p, opened := w.repo.OpenPull(githubtest.NewPull{})

@@ -214,13 +214,19 @@ func (a *App) keep(id int64, outcome string) {
 // last. It returns the answer, if there was one to give.
 func (a *App) one(ctx context.Context, s *scene, pr *gh.PullRequest, r *request, comments []*gh.IssueComment, seen time.Time) (posted *gh.IssueComment, err error) {
 	id := r.comment.GetID()
-	react := func(content string) error {
-		if _, _, err := s.c.Reactions.CreateIssueCommentReaction(ctx, s.key.Owner, s.key.Repo, id, content); err != nil {
-			return fmt.Errorf("react to comment %d: %w", id, err)
+	react := func(content string) (first bool, err error) {
+		_, resp, err := s.c.Reactions.CreateIssueCommentReaction(ctx, s.key.Owner, s.key.Repo, id, content)
+		if err != nil {
+			return false, fmt.Errorf("react to comment %d: %w", id, err)
 		}
-		return nil
+		return resp.StatusCode == http.StatusCreated, nil
 	}
-	if err := react(reactSeen); err != nil {
+	first, err := react(reactSeen)
+	if wait := a.claim(id, first, err); wait > 0 {
+		a.q.add(s.key, wait)
+		return nil, nil
+	}
+	if err != nil {
 		return nil, err
 	}
 	author := r.comment.GetUser().GetLogin()
@@ -270,7 +276,7 @@ func (a *App) one(ctx context.Context, s *scene, pr *gh.PullRequest, r *request,
 			}
 		}
 	}
-	if err := react(out.outcome); err != nil {
+	if _, err := react(out.outcome); err != nil {
 		return posted, err
 	}
 	r.outcome = out.outcome
@@ -278,6 +284,29 @@ func (a *App) one(ctx context.Context, s *scene, pr *gh.PullRequest, r *request,
 	a.m.commanded(out.outcome)
 	a.log.Info("obeyed", "repository", s.key.Owner+"/"+s.key.Repo, "pull", pr.GetNumber(), "comment", id, "by", author, "outcome", out.outcome)
 	return posted, nil
+}
+
+// courtesy is how long a comment is left to whoever saw it first.
+const courtesy = 10 * time.Second
+
+// claim says how long to leave a comment alone. GitHub tells who reacted first:
+// if that was not this process, it is one that died, or a second one at work.
+func (a *App) claim(comment int64, first bool, err error) time.Duration {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	from, known := a.claims[comment]
+	switch {
+	case first || err != nil && !known:
+		// After an error it may have been us.
+		a.claims[comment] = time.Time{}
+		return 0
+	case err != nil:
+		return 0
+	case !known:
+		from = time.Now().Add(courtesy)
+		a.claims[comment] = from
+	}
+	return time.Until(from)
 }
 
 // outsider is the permission below which somebody is told once, not each time,

@@ -48,6 +48,9 @@ func (a *App) resync(ctx context.Context) error {
 	if len(a.parsed) > 50000 {
 		clear(a.parsed)
 	}
+	if len(a.claims) > 50000 {
+		clear(a.claims)
+	}
 	if len(a.stale) > 20000 {
 		clear(a.stale)
 	}
