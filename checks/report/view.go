@@ -351,6 +351,12 @@ func arrange(r *checks.Report) view {
 	v.Rows = rows(r)
 	reasons := map[string]int{}
 	same := map[[4]string]int{}
+	machines := map[string]*checks.Machine{}
+	for i := range r.Machines {
+		if m := &r.Machines[i]; m.Name != "" && machines[m.Name] == nil {
+			machines[m.Name] = m
+		}
+	}
 	for _, c := range r.Cases {
 		switch k := rank(c); {
 		case k == rankFixed && c.Reason != "":
@@ -371,7 +377,7 @@ func arrange(r *checks.Report) view {
 				continue
 			}
 			same[way] = len(v.Failures)
-			v.Failures = append(v.Failures, failure{Result: c, Title: Sentence(c), Machine: machine(r, c.Machine), Explained: Explained(c)})
+			v.Failures = append(v.Failures, failure{Result: c, Title: Sentence(c), Machine: machines[c.Machine], Explained: Explained(c)})
 		}
 	}
 	slices.SortStableFunc(v.Failures, func(a, b failure) int { return cmp.Compare(rank(a.Result), rank(b.Result)) })
