@@ -80,7 +80,7 @@ type workspace struct {
 	cache   string
 	kernels map[pipeline.Side]*nix.Kernel // nil: the entry's own
 	images  map[pipeline.Side]kernel.Image
-	hashes  map[pipeline.Side]string // of the kernels that the entry makes, where they were compared
+	hashes  map[pipeline.Side]string        // of the kernels that the entry makes, where they were compared
 	specs   map[checks.Case]distro.CaseSpec // head's, for reproducing
 	sets    map[pipeline.Side]*distro.Set   // what the comparison evaluated, where it did
 	notes   []string
