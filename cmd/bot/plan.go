@@ -262,6 +262,11 @@ func (c *comparison) run(ctx context.Context, needHead bool) error {
 		}
 	}
 	cache := nix.Cache{Dir: filepath.Join(w.cache, "eval")}
+	defer func() {
+		if _, err := (&memo.Store{Dir: cache.Dir}).Prune(memoAge, memoBytes); err != nil {
+			c.notes = append(c.notes, "remembered evaluations could not be pruned: "+err.Error())
+		}
+	}()
 	sets := map[pipeline.Side]*distro.Set{}
 	for _, s := range sides {
 		sets[s] = cache.Load(keys[s])
