@@ -287,6 +287,19 @@ func TestKernelsHandedInAreCompared(t *testing.T) {
 	assert.Equal(t, "changed", plan.Kernel.Status, plan.Kernel.Why)
 }
 
+// TestAPackageSetInTheRepository: what it evaluates to counts, though 'reads' does not name it.
+func TestAPackageSetInTheRepository(t *testing.T) {
+	needs(t, "git", "nix-instantiate")
+	r := newRepository(t)
+	r.commit("main", map[string]string{
+		".github/asterbot.yml": "entry: distro/entry.nix\nreads: distro\nnixpkgs: {path: set}\n", "set/name.nix": `"one"`,
+		"distro/entry.nix": `{ nixpkgs, system, ... }: { packages.a = derivation { name = import (nixpkgs + "/name.nix"); inherit system; builder = "/bin/sh"; }; }`,
+	})
+	r.commit("change", map[string]string{"set/name.nix": `"two"`})
+	plan, _ := planned(t, cli{dir: r.dir}, "--base", "main", "--head", "change")
+	assert.Equal(t, []string{"a rebuilt; set/name.nix:1 name one -> two"}, said(plan))
+}
+
 // TestLayouts: a plain repository of overlays, and a NixOS configuration without a flake, both
 // planned from outside with a configuration and an entry that they do not have.
 func TestLayouts(t *testing.T) {
