@@ -24,7 +24,6 @@ test: setup-test lint
 
 # AsterNixOS's suites on a Debian root: real interpreters, compilers, databases and servers, on Linux or on ASTERBOT_KERNEL=IMAGE.
 test-wide: setup-test
-	distro/tinypkgs/nix/debian-root/fetch
 	$(GO) test -tags wide -run '^TestWide$$' -count 1 -timeout 1h -v ./distro/asternixos
 
 lint: setup-test
@@ -39,7 +38,8 @@ bench: setup
 
 # Real commits of asterinas/asterinas, planned from outside with examples/asterinas. UPSTREAM is a clone of it, CORPUS a folder
 # with checkouts of ekala-project/corepkgs and ekala-project/nix-lib; ASTERBOT_COREPKGS and ASTERBOT_NIX_LIB name the same for the
-# module system and the overlays, which are held against nixpkgs' own library; see docs/performance.md.
+# module system and the overlays, which are held against nixpkgs' own library, and ASTERBOT_NIXOS is a folder with nixpkgs' nixos/,
+# for AsterNixOS under NixOS's own modules; see docs/performance.md.
 test-upstream: setup
 	$(GO) test -tags upstream -run 'Upstream|Corepkgs' -count 1 -timeout 1h -v ./cmd/bot ./distro/tinypkgs/nix/lib ./distro/asternixos
 
@@ -60,3 +60,4 @@ setup:
 
 setup-test:
 	@$(SETUP) --test
+	@distro/tinypkgs/nix/debian-root/fetch

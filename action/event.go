@@ -128,6 +128,19 @@ func (a account) account() Account {
 	return Account{Login: a.Login, ID: a.ID, Bot: a.Type == "Bot" || strings.HasSuffix(a.Login, "[bot]")}
 }
 
+// About makes a dispatched run one about a commit that a pull request offers: its
+// code is a stranger's, whatever branch the run belongs to.
+func (e *Event) About(head string) error {
+	if e.Name != "workflow_dispatch" && e.Name != "workflow_call" {
+		return fmt.Errorf("input head: a run that %s started says itself what it is about", e.Name)
+	}
+	if !hash.MatchString(head) {
+		return fmt.Errorf("input head: %.60q is no full hash of a commit", head)
+	}
+	e.Base, e.Head, e.Merge, e.HeadRepository, e.Untrusted = "", head, "", "", true
+	return nil
+}
+
 // ParseEvent reads an event: its name (GITHUB_EVENT_NAME), its payload (the file
 // GITHUB_EVENT_PATH), and the commit the run belongs to (GITHUB_SHA).
 // It refuses pull_request_target, which would run a pull request's code

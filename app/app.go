@@ -15,43 +15,28 @@ package app
 
 import (
 	"context"
-	"crypto/hmac"
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash/fnv"
 	"log/slog"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	gh "github.com/google/go-github/v66/github"
+	"golang.org/x/sync/semaphore"
 
-	"github.com/asterinas/asterbot/checks"
-	"github.com/asterinas/asterbot/checks/command"
 	"github.com/asterinas/asterbot/internal/github"
 )
 
-// Policy is what a repository's configuration, on the base branch, says to the
-// App.
-type Policy struct {
-	// Publish and Answer say whether the App is the one to write check runs, and
-	// to answer commands.
-	Publish, Answer bool
-	// Levels are the least permissions for commands.
-	Levels map[string]string
-}
-
-func (p Policy) level(n command.Name) string {
-	if l := p.Levels[string(n)]; l != "" {
-		return l
-	}
-	return command.Default(n)
-}
+// The workflows that 'bot init --app' writes.
+const (
+	DefaultWorkflow = ".github/workflows/compatibility.yml"
+	DefaultRebuild  = ".github/workflows/asterbot-rebuild.yml"
+)
 
 // Options configure an App.
 type Options struct {
@@ -87,8 +72,11 @@ type App struct {
 	log    *slog.Logger
 	m      *Metrics
 	q      *queue
-	locks  [64]sync.Mutex
-	tokens []byte
+	bodies *semaphore.Weighted // of webhooks, in bytes
+	// reading lets one artifact at a time be read.
+	reading *semaphore.Weighted
+	locks   [64]sync.Mutex
+	tokens  []byte
 
 	mu        sync.Mutex
 	slug      string
@@ -100,24 +88,15 @@ type App struct {
 	seen      map[string]time.Time // when GitHub first saw a commit
 	stale     map[string]bool
 	refreshed map[string]time.Time
-	pages     map[string]pageEntry
-	heads     map[string]openHeads // by repository
-	synced    time.Time
-	swept     bool
-	ready     bool
-}
-
-// openHeads are the open pull requests of a repository as a list had them. They
-// hold until an event tells of a pull request, and for a minute at most.
-type openHeads struct {
-	pulls []*gh.PullRequest
-	at    time.Time
-}
-
-type memoPolicy struct {
-	policy Policy
-	at     time.Time
-	err    error
+	nobodys   map[string]time.Time // commits that no pull request offered then
+	// ended are dispatched runs that have ended: they stay as they are until
+	// GitHub tells otherwise.
+	ended  map[int64]*gh.WorkflowRun
+	pages  map[string]pageEntry
+	heads  map[string]openHeads // by repository
+	synced time.Time
+	swept  bool
+	ready  bool
 }
 
 // New makes an App. It refuses to start where anyone could speak for GitHub.
@@ -151,10 +130,10 @@ func New(opt Options) (*App, error) {
 		opt.Config = ".github/asterbot.yml"
 	}
 	if opt.Workflow == "" {
-		opt.Workflow = ".github/workflows/asterbot.yml"
+		opt.Workflow = DefaultWorkflow
 	}
 	if opt.Rebuild == "" {
-		opt.Rebuild = ".github/workflows/asterbot-rebuild.yml"
+		opt.Rebuild = DefaultRebuild
 	}
 	if opt.Log == nil {
 		opt.Log = slog.New(slog.DiscardHandler)
@@ -166,8 +145,8 @@ func New(opt Options) (*App, error) {
 	// again, and nobody else can guess them.
 	sum := sha256.Sum256([]byte("asterbot rebuild token\x00" + opt.Secrets[0]))
 	a := &App{
-		opt: opt, gh: opt.GitHub, log: opt.Log, m: opt.Metrics, q: newQueue(), tokens: sum[:], policies: map[string]memoPolicy{}, outcomes: map[int64]string{},
-		reports: map[string]*evidence{}, seen: map[string]time.Time{}, stale: map[string]bool{}, refreshed: map[string]time.Time{}, pages: map[string]pageEntry{}, heads: map[string]openHeads{},
+		opt: opt, gh: opt.GitHub, log: opt.Log, m: opt.Metrics, q: newQueue(), bodies: semaphore.NewWeighted(maxBodies), reading: semaphore.NewWeighted(1), tokens: sum[:], policies: map[string]memoPolicy{}, outcomes: map[int64]string{},
+		reports: map[string]*evidence{}, seen: map[string]time.Time{}, stale: map[string]bool{}, refreshed: map[string]time.Time{}, nobodys: map[string]time.Time{}, ended: map[int64]*gh.WorkflowRun{}, pages: map[string]pageEntry{}, heads: map[string]openHeads{},
 	}
 	a.m.watch(a)
 	return a, nil
@@ -293,182 +272,12 @@ func (a *App) reconcile(ctx context.Context, k Key) error {
 		return a.resyncRepo(ctx, k)
 	case k.Group != "":
 		return a.reconcileGroup(ctx, k)
+	case k.Commit != "":
+		return a.reconcileCommit(ctx, k)
 	case k.Stale != "":
 		return a.reconcileStale(ctx, k)
 	}
 	return a.reconcilePull(ctx, k)
-}
-
-// resync looks at every installation.
-func (a *App) resync(ctx context.Context) error {
-	list, err := github.All(ctx, func(ctx context.Context, o gh.ListOptions) ([]*gh.Installation, *gh.Response, error) {
-		return a.gh.Client().Apps.ListInstallations(ctx, &o)
-	})
-	if err != nil {
-		return fmt.Errorf("list installations: %w", err)
-	}
-	for _, i := range list {
-		if i.SuspendedAt != nil {
-			continue
-		}
-		a.q.park(i.GetID(), time.Time{})
-		a.q.add(Key{Install: i.GetID(), All: true}, 0)
-	}
-	a.mu.Lock()
-	a.synced = time.Now()
-	// A day's worth of memory is kept; GitHub has the rest.
-	if len(a.seen) > 20000 {
-		clear(a.seen)
-	}
-	if len(a.outcomes) > 50000 {
-		clear(a.outcomes)
-	}
-	if len(a.stale) > 20000 {
-		clear(a.stale)
-	}
-	if len(a.refreshed) > 20000 {
-		clear(a.refreshed)
-	}
-	a.mu.Unlock()
-	return nil
-}
-
-func (a *App) resyncInstallation(ctx context.Context, id int64) error {
-	repos, err := github.All(ctx, func(ctx context.Context, o gh.ListOptions) ([]*gh.Repository, *gh.Response, error) {
-		l, r, err := a.gh.Installation(id).Apps.ListRepos(ctx, &o)
-		if err != nil {
-			return nil, r, err
-		}
-		return l.Repositories, r, nil
-	})
-	if err != nil {
-		return fmt.Errorf("list repositories of installation %d: %w", id, err)
-	}
-	for _, r := range repos {
-		if !r.GetArchived() {
-			a.q.add(Key{Install: id, Owner: r.GetOwner().GetLogin(), Repo: r.GetName(), All: true}, 0)
-		}
-	}
-	return nil
-}
-
-func (a *App) resyncRepo(ctx context.Context, k Key) error {
-	c := a.gh.Installation(k.Install)
-	pulls, err := openPulls(ctx, c, k)
-	if err != nil {
-		return err
-	}
-	policy, err := a.policy(ctx, c, k, "")
-	if err == nil && !policy.Publish && !policy.Answer {
-		return nil
-	}
-	a.mu.Lock()
-	a.heads[k.Owner+"/"+k.Repo] = openHeads{pulls, time.Now()}
-	a.mu.Unlock()
-	open := map[int]bool{}
-	for _, p := range pulls {
-		open[p.GetNumber()] = true
-		a.q.add(Key{Install: k.Install, Owner: k.Owner, Repo: k.Repo, Pull: p.GetNumber()}, 0)
-	}
-	a.forgetPages(k, open)
-	// The event of a closed one may have been taken, and never acted on.
-	closed, _, err := c.PullRequests.List(ctx, k.Owner, k.Repo, &gh.PullRequestListOptions{State: "closed", Sort: "updated", Direction: "desc", ListOptions: gh.ListOptions{PerPage: 100}})
-	if err != nil {
-		return fmt.Errorf("list closed pull requests: %w", err)
-	}
-	for _, p := range closed {
-		if sha := p.GetHead().GetSHA(); a.gh.Now().Sub(p.GetClosedAt().Time) < 24*time.Hour && !a.isStale(k, sha) {
-			a.q.add(Key{Install: k.Install, Owner: k.Owner, Repo: k.Repo, Stale: sha}, 0)
-		}
-	}
-	refs, _, err := c.Git.ListMatchingRefs(ctx, k.Owner, k.Repo, &gh.ReferenceListOptions{Ref: "heads/gh-readonly-queue/"})
-	if err != nil {
-		return fmt.Errorf("list merge groups: %w", err)
-	}
-	for _, r := range refs {
-		a.q.add(Key{Install: k.Install, Owner: k.Owner, Repo: k.Repo, Group: r.GetObject().GetSHA()}, 0)
-	}
-	return nil
-}
-
-// isStale reports whether a commit that nobody offers any more was looked at.
-func (a *App) isStale(k Key, sha string) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.stale[k.Owner+"/"+k.Repo+"@"+sha]
-}
-
-func (a *App) setStale(k Key, sha string, stale bool) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if stale {
-		a.stale[k.Owner+"/"+k.Repo+"@"+sha] = true
-	} else {
-		delete(a.stale, k.Owner+"/"+k.Repo+"@"+sha)
-	}
-}
-
-func openPulls(ctx context.Context, c *github.Client, k Key) ([]*gh.PullRequest, error) {
-	pulls, err := github.All(ctx, func(ctx context.Context, o gh.ListOptions) ([]*gh.PullRequest, *gh.Response, error) {
-		return c.PullRequests.List(ctx, k.Owner, k.Repo, &gh.PullRequestListOptions{State: "open", ListOptions: o})
-	})
-	if err != nil {
-		return nil, fmt.Errorf("list pull requests: %w", err)
-	}
-	return pulls, nil
-}
-
-// policy reads the configuration of a branch; it is asked for again after a
-// minute, and after a push.
-func (a *App) policy(ctx context.Context, c *github.Client, k Key, branch string) (Policy, error) {
-	name := k.Owner + "/" + k.Repo + "@" + branch
-	a.mu.Lock()
-	m, ok := a.policies[name]
-	a.mu.Unlock()
-	if ok && time.Since(m.at) < time.Minute {
-		return m.policy, m.err
-	}
-	var opt *gh.RepositoryContentGetOptions
-	if branch != "" {
-		opt = &gh.RepositoryContentGetOptions{Ref: branch}
-	}
-	file, _, _, err := c.Repositories.GetContents(ctx, k.Owner, k.Repo, a.opt.Config, opt)
-	var data []byte
-	switch {
-	case github.Status(err) == http.StatusNotFound:
-	case err != nil:
-		return Policy{}, fmt.Errorf("read %s of %s: %w", a.opt.Config, name, err)
-	case file == nil:
-		return Policy{}, fmt.Errorf("read %s of %s: it is a folder", a.opt.Config, name)
-	default:
-		s, err := file.GetContent()
-		if err != nil {
-			return Policy{}, fmt.Errorf("read %s of %s: %w", a.opt.Config, name, err)
-		}
-		data = []byte(s)
-	}
-	m = memoPolicy{at: time.Now()}
-	m.policy, m.err = a.opt.ParsePolicy(data)
-	if m.err != nil {
-		// A configuration that cannot be read makes the App silent: it does not
-		// know whether it is the one to speak.
-		a.log.Error("cannot read the configuration", "repository", k.Owner+"/"+k.Repo, "branch", branch, "error", m.err)
-		m.policy, m.err = Policy{}, nil
-	}
-	a.mu.Lock()
-	a.policies[name] = m
-	a.mu.Unlock()
-	return m.policy, nil
-}
-
-func (a *App) forgetPolicies(owner, repo string) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for name := range a.policies {
-		if strings.HasPrefix(name, owner+"/"+repo+"@") {
-			delete(a.policies, name)
-		}
-	}
 }
 
 // lock lets one at a time write to a commit.
@@ -480,25 +289,9 @@ func (a *App) lock(name string) func() {
 	return l.Unlock
 }
 
-// rebuildToken names the rebuild that a comment asked for, of one commit.
-func (a *App) rebuildToken(s *scene, comment int64) string {
-	m := hmac.New(sha256.New, a.tokens)
-	m.Write([]byte(s.key.Owner + "/" + s.key.Repo + "@" + s.sha + "/" + strconv.FormatInt(comment, 10)))
-	return hex.EncodeToString(m.Sum(nil))[:24]
-}
-
 // bot is the login of the App's user.
 func (a *App) bot() string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.botLogin
-}
-
-// worst orders conclusions.
-func worst(a, b checks.Conclusion) checks.Conclusion {
-	order := []checks.Conclusion{checks.Failure, checks.Errored, checks.Success, checks.Skipped}
-	if slices.Index(order, a) < slices.Index(order, b) {
-		return a
-	}
-	return b
 }

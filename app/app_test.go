@@ -1,8 +1,15 @@
 package app_test
 
 import (
+	"archive/zip"
+	"bytes"
+	"crypto/rand"
+	"encoding/hex"
 	"fmt"
+	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -86,6 +93,10 @@ func TestStatesWithoutAReport(t *testing.T) {
 			run, _ := p.RunFor(workflow)
 			w.send(run.Set(func(r *githubtest.Run) { r.Status, r.Conclusion = "completed", "action_required" }))
 		}, "completed", "action_required", "A maintainer has to approve"},
+		{"a run that waits for its budget", githubtest.NewPull{}, func(w *world, p *githubtest.Pull) {
+			run, _ := p.RunFor(workflow)
+			w.send(run.Set(func(r *githubtest.Run) { r.Status = "waiting" }))
+		}, "completed", "action_required", "A maintainer has to let the rest"},
 		{"a run that ended without a report is infrastructure, never neutral", githubtest.NewPull{}, func(w *world, p *githubtest.Pull) {
 			run, _ := p.RunFor(workflow)
 			w.send(run.Finish("failure", nil))
@@ -253,6 +264,17 @@ func TestMergeGroup(t *testing.T) {
 	assert.Equal(t, "success", w.checks(sha)[checkrun.Verdict].Conclusion)
 }
 
+func TestAMergeGroupThatIsGivenUp(t *testing.T) {
+	w := newWorld(t)
+	p, _ := w.repo.OpenPull(githubtest.NewPull{})
+	sha, d := w.repo.MergeGroup(p)
+	run, started := w.repo.StartRun(githubtest.NewRun{Path: workflow, Event: "merge_group", HeadSHA: sha})
+	w.send(d, started)
+	w.send(w.repo.LeaveQueue(sha, "dequeued"))
+	assert.Equal(t, "cancelled", w.checks(sha)[checkrun.Verdict].Conclusion)
+	assert.Equal(t, "cancelled", run.Get().Conclusion)
+}
+
 func TestTheSameDeliveryFiftyTimesAtOnce(t *testing.T) {
 	w := newWorld(t)
 	p, opened := w.repo.OpenPull(githubtest.NewPull{})
@@ -265,17 +287,44 @@ func TestTheSameDeliveryFiftyTimesAtOnce(t *testing.T) {
 	assert.Len(t, w.repo.CheckRuns(p.Head()), 5)
 }
 
-func TestOnePublisherOnly(t *testing.T) {
+func TestAnEnterpriseServer(t *testing.T) {
 	w := newWorld(t)
-	w.repo.Commit("main", map[string]string{".github/asterbot.yml": "publish: token\ncommands: workflow\n"})
 	w.stop()
+	w.base = "/api/v3"
+	w.gh.ExpireTokens()
 	w.start()
 	p, opened := w.repo.OpenPull(githubtest.NewPull{})
-	_, commented := p.Comment("maintainer", "/help")
-	w.send(opened, commented)
-	assert.Empty(t, w.repo.CheckRuns(p.Head()))
-	assert.Len(t, p.Comments(), 1)
-	assert.Empty(t, p.Comments()[0].Reactions())
+	w.send(opened)
+	run, _ := p.RunFor(workflow)
+	w.finish(run, good(), broken())
+	assert.Equal(t, "failure", w.verdict(p).Conclusion)
+	assert.Equal(t, wasDone, w.say(p, "maintainer", "/rebuild").Reactions())
+}
+
+func TestOnePublisherOnly(t *testing.T) {
+	for _, tc := range []struct {
+		name, config       string
+		publishes, answers bool
+	}{
+		{"the App is silent where the workflow does both", "publish: token\ncommands: workflow\n", false, false},
+		{"summaries alone are the workflow's too", "publish: summary\ncommands: workflow\n", false, false},
+		{"it publishes, and the workflow answers", "publish: app\ncommands: workflow\n", true, false},
+		{"it answers, and the workflow publishes", "publish: token\ncommands: app\n", false, true},
+		{"a configuration that says nothing", "", false, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			w := newWorld(t)
+			w.repo.Commit("main", map[string]string{".github/asterbot.yml": tc.config})
+			w.stop()
+			w.start()
+			p, opened := w.repo.OpenPull(githubtest.NewPull{})
+			c, commented := p.Comment("maintainer", "/help")
+			w.send(opened, commented)
+			assert.Equal(t, tc.publishes, len(w.repo.CheckRuns(p.Head())) > 0)
+			assert.Equal(t, tc.answers, len(p.Comments()) == 2)
+			assert.Equal(t, tc.answers, len(c.Reactions()) == 2)
+		})
+	}
 }
 
 func TestAForkMayForgeItsReport(t *testing.T) {
@@ -289,7 +338,7 @@ func TestAForkMayForgeItsReport(t *testing.T) {
 		says  string
 	}{
 		{"an honest change", map[string]string{"overlays/lua.nix": "x"}, []githubtest.Referenced{external, nested}, "success", ""},
-		{"it touches its workflow", map[string]string{workflow: "x"}, []githubtest.Referenced{external}, "action_required", "the change touches `.github/workflows/asterbot.yml`"},
+		{"it touches its workflow", map[string]string{workflow: "x"}, []githubtest.Referenced{external}, "action_required", "the change touches `.github/workflows/compatibility.yml`"},
 		{"it touches an action below .github", map[string]string{".github/actions/x/action.yml": "x"}, nil, "action_required", "the change touches `.github/actions"},
 		{"its run used another workflow", map[string]string{"a": "x"}, []githubtest.Referenced{{Path: "evil/evil/.github/workflows/compat.yml@v1", SHA: strings.Repeat("2", 40)}}, "action_required", "which the base branch's workflow does not"},
 		{"its run used another version of the workflow", map[string]string{"a": "x"}, []githubtest.Referenced{{Path: "asterinas/asterbot/.github/workflows/compat.yml@evil", SHA: strings.Repeat("2", 40)}}, "action_required", "which the base branch's workflow does not"},
@@ -314,6 +363,46 @@ func TestAForkMayForgeItsReport(t *testing.T) {
 	}
 }
 
+// A job that runs the change's code may have used an artifact's name before the
+// job whose it is.
+func TestAnArtifactUnderAnotherJobsName(t *testing.T) {
+	job := func(name, step, conclusion string) githubtest.Job {
+		return githubtest.Job{Name: "check / " + name, Status: "completed", Conclusion: "success", Steps: []githubtest.Step{{Name: "Check out", Conclusion: "success"}, {Name: step, Conclusion: conclusion}}}
+	}
+	for _, tc := range []struct {
+		name         string
+		plan, report string
+		want, says   string
+	}{
+		{"each job left its own", "success", "success", "success", ""},
+		{"the report's name was taken", "success", "failure", "action_required", "the job `workflow report` could not leave its report"},
+		{"the plan's name was taken", "failure", "success", "action_required", "the job `workflow plan` could not leave its plan"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			w := newWorld(t)
+			p, opened := w.repo.OpenPull(githubtest.NewPull{From: w.repo.Fork("contributor")})
+			w.send(opened)
+			run, _ := p.RunFor(workflow)
+			run.Set(func(r *githubtest.Run) {
+				r.Jobs = []githubtest.Job{job("workflow plan", "Keep the plan", tc.plan), job("workflow report", "Keep the report", tc.report)}
+			})
+			w.finish(run, good())
+			assert.Equal(t, tc.want, w.verdict(p).Conclusion)
+			assert.Contains(t, w.verdict(p).Summary, tc.says)
+		})
+	}
+}
+
+func TestTheStepsThatAreLookedForAreThere(t *testing.T) {
+	for _, file := range []string{"compat.yml", "rebuild-some.yml"} {
+		text, err := os.ReadFile(filepath.Join("..", ".github", "workflows", file))
+		require.NoError(t, err)
+		for _, name := range []string{"name: workflow plan", "name: Keep the plan", "name: workflow report", "name: Keep the report"} {
+			assert.Contains(t, string(text), name+"\n", file)
+		}
+	}
+}
+
 func TestPoisonedArtifacts(t *testing.T) {
 	rep := func(w *world, p *githubtest.Pull) *checks.Report {
 		return makeReport(w.repo.Tip("main"), p.Head(), good(), broken())
@@ -333,6 +422,19 @@ func TestPoisonedArtifacts(t *testing.T) {
 			a["asterbot-report-1"] = zipOf(map[string][]byte{"report.json": make([]byte, 80<<20)})
 			return a
 		}, "grows from"},
+		{"a small zip file that takes gigabytes in memory", func(w *world, p *githubtest.Pull) map[string][]byte {
+			a := artifacts(1, rep(w, p))
+			var b bytes.Buffer
+			z := zip.NewWriter(&b)
+			f, _ := z.Create("report.json")
+			io.WriteString(f, `{"schema":"asterbot/report/1","headline":"`)
+			noise := make([]byte, 32<<10) // so that the ratio is harmless
+			rand.Read(noise)
+			io.WriteString(f, hex.EncodeToString(noise)[:60<<10]+`","cases":[`+strings.Repeat("{},", 1_500_000)+`{}]}`)
+			z.Close()
+			a["asterbot-report-1"] = b.Bytes()
+			return a
+		}, "more than 100000 elements"},
 		{"too many files", func(w *world, p *githubtest.Pull) map[string][]byte {
 			a := artifacts(1, rep(w, p))
 			many := map[string][]byte{}

@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -84,7 +85,7 @@ func TestRebuild(t *testing.T) {
 }
 
 func TestRebuildSome(t *testing.T) {
-	w, p, _ := commented(t, good(), broken())
+	w, p, run := commented(t, good(), broken())
 	assert.Equal(t, wasNot, w.say(p, "triager", "/rebuild nothing-of-that-name").Reactions())
 	c := w.say(p, "triager", "/rebuild sed")
 	assert.Equal(t, wasDone, c.Reactions())
@@ -98,10 +99,14 @@ func TestRebuildSome(t *testing.T) {
 	require.NotNil(t, dispatched)
 	assert.Equal(t, p.Head(), dispatched.Inputs["head"])
 	assert.Equal(t, "sed", dispatched.Inputs["only"])
+	assert.Equal(t, w.repo.Tip("main"), dispatched.Inputs["base"])
+	assert.Equal(t, fmt.Sprintf("%d.1", run.ID), dispatched.Inputs["own-run"])
+	token := dispatched.Inputs["token"].(string)
+	assert.Equal(t, "asterbot rebuild "+token, dispatched.Get().Title, "the workflow that 'bot init' writes names its run so")
 	v := w.verdict(p)
 	assert.Equal(t, "in_progress", v.Status)
 	id, _ := checkrun.ParseID(v.ExternalID)
-	assert.Equal(t, []int64{dispatched.ID}, id.Dispatched)
+	assert.Equal(t, []checkrun.Dispatch{{Run: dispatched.ID, Token: token}}, id.Dispatched)
 
 	t.Run("a restart finds it again, and its results take the place of the old ones", func(t *testing.T) {
 		w.stop()

@@ -2,7 +2,9 @@ package app
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"regexp"
 	"slices"
@@ -25,10 +27,24 @@ type Finding struct {
 	Do string
 }
 
-// Examine reads the live settings of a repository and says what is unsafe or
-// will not work. The token should be an administrator's; what it may not read is
-// unknown. appID may be zero.
-func Examine(ctx context.Context, c *github.Client, owner, repo string, appID int64, parse func([]byte) (Policy, error), workflow, rebuild string) ([]Finding, error) {
+// Examination is a look at a repository's live settings.
+type Examination struct {
+	// Client has an administrator's token; what it may not read is unknown.
+	Client      *github.Client
+	Owner, Repo string
+	// AppID is the App that the required check must come from; zero is any.
+	AppID int64
+	// App, if set, reads what the App may do in the repository: only the App
+	// itself is told.
+	App *github.App
+	// ParsePolicy, Workflow and Rebuild are as in Options.
+	ParsePolicy       func([]byte) (Policy, error)
+	Workflow, Rebuild string
+}
+
+// Findings say what is unsafe, what will not work, and what is well.
+func (x Examination) Findings(ctx context.Context) ([]Finding, error) {
+	c, owner, repo, appID, parse, workflow, rebuild := x.Client, x.Owner, x.Repo, x.AppID, x.ParsePolicy, x.Workflow, x.Rebuild
 	var out []Finding
 	add := func(level, what, do string) { out = append(out, Finding{level, what, do}) }
 	r, _, err := c.Repositories.Get(ctx, owner, repo)
@@ -67,6 +83,8 @@ func Examine(ctx context.Context, c *github.Client, owner, repo string, appID in
 	} else {
 		add("ok", "the App is the one publisher", "")
 	}
+
+	out = append(out, x.installed(ctx)...)
 
 	required, err := requiredBy(ctx, c, owner, repo)
 	switch i := slices.IndexFunc(required, func(q requirement) bool { return q.context == checkrun.Verdict }); {
@@ -132,13 +150,82 @@ func Examine(ctx context.Context, c *github.Client, owner, repo string, appID in
 	if p.Answer {
 		if w, ok := file(rebuild); !ok {
 			add("broken", "there is no "+rebuild+": /rebuild with arguments cannot work", "run `bot init`")
-		} else if !strings.Contains(w, "workflow_dispatch") || !strings.Contains(w, "run-name") {
-			add("broken", rebuild+" is not dispatched, or its runs do not carry the token in their name", "take the file that `bot init` writes")
+		} else if missing := lacks(w); missing != "" {
+			add("broken", rebuild+" "+missing, "take the file that `bot init --app` writes")
 		} else {
 			out = append(out, examineWorkflow(rebuild, w)...)
 		}
 	}
 	return out, nil
+}
+
+// installed reads what the App may do in the repository.
+func (x Examination) installed(ctx context.Context) (out []Finding) {
+	if x.App == nil {
+		return []Finding{{"unknown", "what the App may do here: only the App itself is told", "say --app, the folder that `bot setup` wrote"}}
+	}
+	i, _, err := x.App.Client().Apps.FindRepositoryInstallation(ctx, x.Owner, x.Repo)
+	switch {
+	case github.Status(err) == http.StatusNotFound:
+		return []Finding{{"broken", "the App is not installed here", "install it on the repository"}}
+	case err != nil:
+		return []Finding{{"unknown", fmt.Sprintf("cannot read the App's installation: %v", err), "look at its id and key"}}
+	case i.SuspendedAt != nil:
+		return []Finding{{"broken", "the App's installation is suspended", "end that in its settings"}}
+	}
+	has := map[string]string{}
+	if data, err := json.Marshal(i.Permissions); err == nil {
+		err = json.Unmarshal(data, &has)
+		if err != nil {
+			return []Finding{{"unknown", fmt.Sprintf("cannot read the App's permissions: %v", err), "report this"}}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(github.Permissions)) {
+		want := github.Permissions[name]
+		// go-github v66 has no field for the merge queue's.
+		if name == "merge_queues" || has[name] == want || has[name] == "write" {
+			continue
+		}
+		out = append(out, Finding{"broken", fmt.Sprintf("the App has the permission %s: %s, and needs %s", name, orElse(has[name], "none"), want), "change it in the App's settings, and accept it for the installation"})
+	}
+	for _, name := range slices.Sorted(maps.Keys(has)) {
+		if _, ok := github.Permissions[name]; !ok {
+			out = append(out, Finding{"unsafe", fmt.Sprintf("the App has the permission %s: %s, and needs none", name, has[name]), "take it away in the App's settings"})
+		}
+	}
+	for _, event := range github.Events {
+		if !slices.Contains(i.Events, event) {
+			out = append(out, Finding{"broken", "the App is not told of the event " + event, "subscribe to it in the App's settings"})
+		}
+	}
+	if len(out) == 0 {
+		out = append(out, Finding{"ok", "the App has the permissions and events that it needs, and no more", ""})
+	}
+	return out
+}
+
+// lacks says what the workflow that is dispatched lacks; nothing if it has all.
+func lacks(text string) string {
+	var w struct {
+		RunName string `yaml:"run-name"`
+		On      struct {
+			Dispatch *struct {
+				Inputs map[string]any `yaml:"inputs"`
+			} `yaml:"workflow_dispatch"`
+		} `yaml:"on"`
+	}
+	if err := yaml.Unmarshal([]byte(text), &w); err != nil || w.On.Dispatch == nil {
+		return "cannot be dispatched"
+	}
+	for _, name := range rebuildInputs {
+		if _, ok := w.On.Dispatch.Inputs[name]; !ok {
+			return fmt.Sprintf("has no input %q", name)
+		}
+	}
+	if !strings.Contains(w.RunName, "inputs.token") {
+		return "does not name its runs by the token, by which the App finds them again"
+	}
+	return ""
 }
 
 var mutable = regexp.MustCompile(`uses:\s*["']?([A-Za-z0-9_.-]+/[A-Za-z0-9_./-]+)@([A-Za-z0-9_./-]+)`)

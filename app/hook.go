@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+
+	"github.com/asterinas/asterbot/checks/checkrun"
 )
 
 // MaxBody is the largest webhook that GitHub sends.
@@ -25,6 +27,7 @@ const bodyTime = 8 * time.Second
 type event struct {
 	Action       string `json:"action"`
 	Before       string `json:"before"`
+	Reason       string `json:"reason"`
 	Ref          string `json:"ref"`
 	Number       int    `json:"number"`
 	Installation struct {
@@ -52,6 +55,7 @@ type event struct {
 		ID           int64      `json:"id"`
 		HeadSHA      string     `json:"head_sha"`
 		ExternalID   string     `json:"external_id"`
+		CompletedAt  string     `json:"completed_at"`
 		Name         string     `json:"name"`
 		PullRequests []pullStub `json:"pull_requests"`
 		App          struct {
@@ -63,6 +67,7 @@ type event struct {
 	} `json:"requested_action"`
 	CheckSuite struct {
 		HeadSHA      string     `json:"head_sha"`
+		UpdatedAt    string     `json:"updated_at"`
 		PullRequests []pullStub `json:"pull_requests"`
 		App          struct {
 			ID int64 `json:"id"`
@@ -122,17 +127,15 @@ func (a *App) deliver(w http.ResponseWriter, r *http.Request) (int, string, *slo
 		return refuse(http.StatusRequestEntityTooLarge, "the body is larger than any webhook")
 	}
 	http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime))
-	var body []byte
-	if n := r.ContentLength; n >= 0 && n <= 1<<20 {
-		body = make([]byte, n)
-		_, err = io.ReadFull(r.Body, body)
-	} else {
-		body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
-	}
+	body, free, err := a.readBody(http.MaxBytesReader(w, r.Body, MaxBody), r.ContentLength)
+	defer free()
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
 		return refuse(http.StatusRequestEntityTooLarge, "the body is larger than any webhook")
+	case errors.Is(err, errNoRoom):
+		// GitHub keeps it as failed, and it is asked for again.
+		return refuse(http.StatusServiceUnavailable, "too much at once, try again")
 	case err != nil:
 		return refuse(http.StatusRequestTimeout, "the body did not arrive")
 	}
@@ -163,6 +166,44 @@ func (a *App) deliver(w http.ResponseWriter, r *http.Request) (int, string, *slo
 	}
 	w.WriteHeader(http.StatusAccepted)
 	return http.StatusAccepted, name, log
+}
+
+// maxBodies bounds the bodies that are held at once, in bytes: anybody may send
+// them, and only when one is whole can its signature be checked.
+const maxBodies = 64 << 20
+
+var errNoRoom = errors.New("no room for another body")
+
+// readBody reads a body; what it takes in memory grows with what has arrived,
+// not with what was announced. free gives the room back.
+func (a *App) readBody(r io.Reader, announced int64) (body []byte, free func(), err error) {
+	const step = 32 << 10
+	var held int64
+	free = func() { a.bodies.Release(held) }
+	size := int64(step)
+	if announced >= 0 && announced < step {
+		size = announced + 1 // the end is found without another step
+	}
+	for {
+		if !a.bodies.TryAcquire(size - held) {
+			return nil, free, errNoRoom
+		}
+		held = size
+		grown := make([]byte, len(body), size)
+		copy(grown, body)
+		body = grown
+		for len(body) < cap(body) {
+			n, err := r.Read(body[len(body):cap(body)])
+			body = body[:len(body)+n]
+			if err == io.EOF {
+				return body, free, nil
+			}
+			if err != nil {
+				return nil, free, err
+			}
+		}
+		size = min(2*size, MaxBody+step)
+	}
 }
 
 func (a *App) signed(body, want []byte) bool {
@@ -219,6 +260,7 @@ func (a *App) handle(ctx context.Context, name string, e *event, log *slog.Logge
 		switch e.Action {
 		case "deleted", "suspend":
 			a.gh.Forget(k.Install)
+			a.forgetRepos(k.Install, nil)
 			a.q.park(k.Install, time.Now().Add(24*time.Hour))
 		default:
 			a.gh.Forget(k.Install)
@@ -226,9 +268,7 @@ func (a *App) handle(ctx context.Context, name string, e *event, log *slog.Logge
 			a.q.add(Key{Install: k.Install, All: true}, a.opt.Settle)
 		}
 	case "pull_request":
-		a.mu.Lock()
-		delete(a.heads, k.Owner+"/"+k.Repo)
-		a.mu.Unlock()
+		a.changedHeads(k)
 		pull(max(e.PullRequest.Number, e.Number))
 		if e.Action == "synchronize" && len(e.Before) == 40 {
 			s := k
@@ -236,8 +276,12 @@ func (a *App) handle(ctx context.Context, name string, e *event, log *slog.Logge
 			a.q.add(s, a.opt.Settle)
 		}
 	case "merge_group":
-		if e.Action == "checks_requested" {
+		switch {
+		case e.Action == "checks_requested":
 			k.Group = e.MergeGroup.HeadSHA
+			a.q.add(k, a.opt.Settle)
+		case e.Action == "destroyed" && e.Reason != "merged":
+			k.Stale = e.MergeGroup.HeadSHA
 			a.q.add(k, a.opt.Settle)
 		}
 	case "issue_comment":
@@ -245,6 +289,9 @@ func (a *App) handle(ctx context.Context, name string, e *event, log *slog.Logge
 			pull(e.Issue.Number)
 		}
 	case "workflow_run":
+		a.mu.Lock()
+		delete(a.ended, e.WorkflowRun.ID)
+		a.mu.Unlock()
 		switch {
 		case e.WorkflowRun.Event == "merge_group":
 			k.Group = e.WorkflowRun.HeadSHA
@@ -259,7 +306,7 @@ func (a *App) handle(ctx context.Context, name string, e *event, log *slog.Logge
 		a.addCommit(k, e.WorkflowJob.HeadSHA, false)
 	case "check_suite":
 		if e.Action == "rerequested" && e.CheckSuite.App.ID == a.gh.ID() {
-			return a.again(ctx, k, e.CheckSuite.HeadSHA, "", "rerun-all", e.Sender.Login)
+			return a.press(ctx, k, button{sha: e.CheckSuite.HeadSHA, action: checkrun.RerunAll, sender: e.Sender.Login, since: when(e.CheckSuite.UpdatedAt)})
 		}
 		pulls(e.CheckSuite.PullRequests)
 		if len(e.CheckSuite.PullRequests) == 0 && e.Action != "completed" {
@@ -269,42 +316,69 @@ func (a *App) handle(ctx context.Context, name string, e *event, log *slog.Logge
 		if e.CheckRun.App.ID != a.gh.ID() {
 			return nil
 		}
+		b := button{sha: e.CheckRun.HeadSHA, shown: e.CheckRun.ExternalID, action: checkrun.RerunFailed, sender: e.Sender.Login, since: when(e.CheckRun.CompletedAt)}
 		switch e.Action {
 		case "rerequested":
-			return a.again(ctx, k, e.CheckRun.HeadSHA, e.CheckRun.ExternalID, "rerun-failed", e.Sender.Login)
+			return a.press(ctx, k, b)
 		case "requested_action":
-			return a.again(ctx, k, e.CheckRun.HeadSHA, e.CheckRun.ExternalID, e.RequestedAction.Identifier, e.Sender.Login)
+			b.action = e.RequestedAction.Identifier
+			return a.press(ctx, k, b)
 		}
 	case "push":
 		if branch, ok := strings.CutPrefix(e.Ref, "refs/heads/"); ok {
 			a.forgetPolicies(k.Owner, k.Repo)
+			// Where a base has moved, conflicts come and go.
 			if branch == e.Repository.DefaultBranch {
-				// Base has moved: conflicts come and go.
 				k.All = true
 				a.q.add(k, 10*a.opt.Settle)
+			} else {
+				a.addPages(k, func(p pageEntry) bool { return p.Base == branch })
 			}
+		}
+	case "create", "release":
+		// Rare, and what a repository does around them (version branches, backports,
+		// closing what was shipped) often loses an event: one look at everything.
+		k.All = k.Repo != ""
+		if k.All {
+			a.q.add(k, 10*a.opt.Settle)
 		}
 	}
 	return nil
 }
 
-// addCommit asks to look at the pull requests that offer a commit. Which they
-// are is known for those looked at before; others are found by looking at all.
-func (a *App) addCommit(k Key, sha string, all bool) {
+// addCommit asks to look at the pull requests that offer a commit. Those that
+// were looked at before are known; for others the list of open ones is read.
+// dispatched runs belong to no commit of a pull request: whoever waits for one
+// is looked at.
+func (a *App) addCommit(k Key, sha string, dispatched bool) {
 	if k.Repo == "" {
 		return
 	}
-	found := false
+	found := a.addPages(k, func(p pageEntry) bool { return p.SHA == sha || dispatched && len(p.Rebuilds) > 0 })
+	if !found && !dispatched && sha != "" {
+		k.Commit = sha
+		a.q.add(k, a.opt.Settle)
+	}
+}
+
+// addPages asks to look at pull requests that were looked at before.
+func (a *App) addPages(k Key, which func(pageEntry) bool) (found bool) {
 	a.mu.Lock()
+	defer a.mu.Unlock()
 	for _, p := range a.pages {
-		if p.Key.Owner == k.Owner && p.Key.Repo == k.Repo && (p.SHA == sha || all && len(p.Rebuilds) > 0) {
+		if p.Key.Owner == k.Owner && p.Key.Repo == k.Repo && which(p) {
 			found = true
-			defer a.q.add(p.Key, a.opt.Settle)
+			a.q.add(p.Key, a.opt.Settle)
 		}
 	}
-	a.mu.Unlock()
-	if !found && !all {
-		k.All = true
-		a.q.add(k, 10*a.opt.Settle)
+	return found
+}
+
+// when reads a time of a payload; zero is one that is not there.
+func when(s string) time.Time {
+	t, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		return time.Time{}
 	}
+	return t
 }

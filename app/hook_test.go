@@ -12,7 +12,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -131,6 +134,58 @@ func TestSlowAndEndlessBodies(t *testing.T) {
 	})
 }
 
+// Many that send large bodies, signed by nobody, do not fill the memory; who comes
+// afterwards is served.
+func TestManyLargeBodiesAtOnce(t *testing.T) {
+	h := deaf(t, secret).Hook()
+	s := httptest.NewServer(h)
+	defer s.Close()
+	var conns []net.Conn
+	megabyte := []byte(strings.Repeat("x", 1<<20))
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range 30 {
+		c, err := net.Dial("tcp", strings.TrimPrefix(s.URL, "http://"))
+		require.NoError(t, err)
+		defer c.Close()
+		conns = append(conns, c)
+		fmt.Fprintf(c, "POST /webhook HTTP/1.1\r\nHost: x\r\nX-GitHub-Event: push\r\nX-Hub-Signature-256: sha256=%s\r\nContent-Length: %d\r\n\r\n", strings.Repeat("00", 32), 20<<20)
+	}
+	var wg sync.WaitGroup
+	for _, c := range conns {
+		wg.Go(func() {
+			c.SetWriteDeadline(time.Now().Add(2 * time.Second))
+			for range 10 { // 300 MB in all
+				if _, err := c.Write(megabyte); err != nil {
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	runtime.ReadMemStats(&after)
+	assert.Less(t, int64(after.HeapInuse)-int64(before.HeapInuse), int64(160<<20))
+	refused := 0
+	for _, c := range conns {
+		c.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+		line, _ := io.ReadAll(io.LimitReader(c, 12))
+		if string(line) == "HTTP/1.1 503" {
+			refused++
+		}
+		c.Close()
+	}
+	assert.Positive(t, refused)
+	body := []byte(`{"action":"opened"}`)
+	require.Eventually(t, func() bool {
+		r := httptest.NewRequest(http.MethodPost, "/webhook", bytes.NewReader(body))
+		r.Header.Set("X-GitHub-Event", "pull_request")
+		r.Header.Set("X-Hub-Signature-256", githubtest.Sign(secret, body))
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		return w.Code == 202
+	}, 10*time.Second, 10*time.Millisecond)
+}
+
 // webhookExamples reads the payload examples of GitHub's SDK, and fetches them into
 // the cache the first time.
 func webhookExamples(t *testing.T) []byte {
@@ -216,6 +271,14 @@ func TestPages(t *testing.T) {
 		code, _ := get(w.app.Public(), path)
 		assert.Equal(t, want, code, path)
 	}
+	t.Run("a verdict is as old as its check run, also for a process that has just started", func(t *testing.T) {
+		w.gh.Advance(3*time.Hour + 30*time.Minute)
+		w.stop()
+		w.start()
+		w.settle()
+		_, page := get(w.app.Public(), "/")
+		assert.Contains(t, page, "<td>3 h</td><td>3 h</td>")
+	})
 }
 
 func FuzzHook(f *testing.F) {
@@ -248,37 +311,54 @@ func FuzzHook(f *testing.F) {
 	})
 }
 
-// The bare handler reads and answers the same bodies: the floor.
+// Signature to 202, beside a bare handler that reads and answers the same bodies:
+// in turns, so that a busy host disturbs both; the median of the turns counts.
 func BenchmarkHook(b *testing.B) {
 	body := []byte(`{"action":"synchronize","number":7,"before":"x","pull_request":{"number":7,"body":"` + strings.Repeat("lorem ipsum ", 1500) + `"},"installation":{"id":1},"repository":{"name":"a","owner":{"login":"b"}}}`)
 	sign := githubtest.Sign(secret, body)
-	run := func(b *testing.B, h http.Handler) {
-		s := httptest.NewServer(h)
-		defer s.Close()
-		c := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
-		b.SetBytes(int64(len(body)))
-		b.RunParallel(func(pb *testing.PB) {
-			for pb.Next() {
-				r, _ := http.NewRequest(http.MethodPost, s.URL, bytes.NewReader(body))
-				r.Header.Set("X-GitHub-Event", "pull_request")
-				r.Header.Set("X-Hub-Signature-256", sign)
-				resp, err := c.Do(r)
-				if err != nil {
-					b.Fatal(err)
+	bare := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		w.WriteHeader(http.StatusAccepted)
+	}))
+	defer bare.Close()
+	ours := httptest.NewServer(deaf(b, secret).Hook())
+	defer ours.Close()
+	c := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
+	turn := func(address string) float64 {
+		const requests, at = 200, 8
+		start := time.Now()
+		var wg sync.WaitGroup
+		for range at {
+			wg.Go(func() {
+				for range requests / at {
+					r, _ := http.NewRequest(http.MethodPost, address, bytes.NewReader(body))
+					r.Header.Set("X-GitHub-Event", "pull_request")
+					r.Header.Set("X-Hub-Signature-256", sign)
+					resp, err := c.Do(r)
+					if err != nil {
+						b.Error(err)
+						return
+					}
+					io.Copy(io.Discard, resp.Body)
+					resp.Body.Close()
+					if resp.StatusCode != 202 {
+						b.Error(resp.Status)
+					}
 				}
-				io.Copy(io.Discard, resp.Body)
-				resp.Body.Close()
-				if resp.StatusCode != 202 {
-					b.Fatal(resp.Status)
-				}
-			}
-		})
+			})
+		}
+		wg.Wait()
+		return requests / time.Since(start).Seconds()
 	}
-	b.Run("bare", func(b *testing.B) {
-		run(b, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			io.Copy(io.Discard, r.Body)
-			w.WriteHeader(http.StatusAccepted)
-		}))
-	})
-	b.Run("app", func(b *testing.B) { run(b, deaf(b, secret).Hook()) })
+	turn(bare.URL)
+	turn(ours.URL)
+	var bares, apps []float64
+	for b.Loop() {
+		bares, apps = append(bares, turn(bare.URL)), append(apps, turn(ours.URL))
+	}
+	slices.Sort(bares)
+	slices.Sort(apps)
+	b.ReportMetric(bares[len(bares)/2], "bare/s")
+	b.ReportMetric(apps[len(apps)/2], "app/s")
+	b.ReportMetric(apps[len(apps)/2]/bares[len(bares)/2], "ratio")
 }

@@ -67,7 +67,7 @@ type statusRow struct {
 func (a *App) status(w http.ResponseWriter, r *http.Request, private bool) {
 	var rows []statusRow
 	hidden := 0
-	now := time.Now()
+	now := a.gh.Now()
 	a.mu.Lock()
 	for _, p := range a.pages {
 		if p.Private && !private {

@@ -8,13 +8,15 @@ import (
 )
 
 // Key names what is to be looked at: a pull request, a merge group's commit, a
-// commit that no pull request offers any more, or all of an installation.
+// commit that no pull request offers any more, one that some may offer, or all of
+// an installation.
 type Key struct {
 	Install     int64
 	Owner, Repo string
 	Pull        int
-	// Group is the head commit of a merge group, Stale one that was replaced.
-	Group, Stale string
+	// Group is the head commit of a merge group, Stale one that was replaced,
+	// Commit one whose pull requests are still to be found.
+	Group, Stale, Commit string
 	// All looks at every pull request of the repository, or without one, of the
 	// installation.
 	All bool

@@ -123,6 +123,21 @@ type requirement struct {
 	app     int64
 }
 
+// RequiredFrom is the App that the verdict is required from on the default
+// branch; zero where no rule says one.
+func RequiredFrom(ctx context.Context, c *github.Client, owner, repo string) (int64, error) {
+	required, err := requiredBy(ctx, c, owner, repo)
+	if err != nil {
+		return 0, err
+	}
+	for _, q := range required {
+		if q.context == checkrun.Verdict && q.app != 0 {
+			return q.app, nil
+		}
+	}
+	return 0, nil
+}
+
 // requiredBy lists what the rules of the default branch require.
 func requiredBy(ctx context.Context, c *github.Client, owner, repo string) ([]requirement, error) {
 	r, _, err := c.Repositories.Get(ctx, owner, repo)

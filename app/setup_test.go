@@ -39,7 +39,7 @@ func TestManifestFlow(t *testing.T) {
 // admin is a client of an administrator of a repository.
 func admin(t *testing.T) (*githubtest.Server, *githubtest.Repo, *github.Client) {
 	t.Helper()
-	s := githubtest.New(t, githubtest.Options{})
+	s := githubtest.New(t, githubtest.Options{Permissions: github.Permissions, Events: github.Events})
 	r := s.AddRepo("asterinas", "asterinas")
 	r.SetRole("owner", "admin")
 	c, err := github.New(github.Options{BaseURL: s.URL, Token: s.UserToken("owner")})
@@ -60,6 +60,38 @@ func TestRulesetPinsTheApp(t *testing.T) {
 	require.Len(t, r.Rulesets(), 1)
 }
 
+// examine looks at a repository with both an administrator's and the App's eyes.
+func examine(t *testing.T, s *githubtest.Server, r *githubtest.Repo, c *github.Client) app.Examination {
+	t.Helper()
+	a, err := github.NewApp(github.AppOptions{ID: s.AppID(), Key: s.PrivateKey(), Options: github.Options{BaseURL: s.URL}})
+	require.NoError(t, err)
+	return app.Examination{Client: c, Owner: r.Owner, Repo: r.Name, AppID: 77, App: a, ParsePolicy: policy, Workflow: workflow, Rebuild: rebuild}
+}
+
+func TestDoctorOfTheInstallation(t *testing.T) {
+	what := func(t *testing.T, x app.Examination) (out []string) {
+		found, err := x.Findings(t.Context())
+		require.NoError(t, err)
+		for _, f := range found {
+			out = append(out, f.Level+": "+f.What)
+		}
+		return out
+	}
+	s, r, c := admin(t)
+	i := s.Install("asterinas")
+	i.Permissions = map[string]string{"checks": "read", "secrets": "write", "metadata": "read", "contents": "read", "actions": "write", "issues": "read", "pull_requests": "write"}
+	got := what(t, examine(t, s, r, c))
+	assert.Contains(t, got, "broken: the App has the permission checks: read, and needs write")
+	assert.Contains(t, got, "unsafe: the App has the permission secrets: write, and needs none")
+	s.Suspend(i, true)
+	assert.Contains(t, what(t, examine(t, s, r, c)), "broken: the App's installation is suspended")
+	x := examine(t, s, r, c)
+	x.App = nil
+	assert.Contains(t, what(t, x), "unknown: what the App may do here: only the App itself is told")
+	r.Commit("main", map[string]string{".github/asterbot.yml": "commands: app\n", rebuild: "on:\n  workflow_dispatch:\n    inputs: {token: {}}\n"})
+	assert.Contains(t, what(t, x), "broken: "+rebuild+` has no input "pull"`)
+}
+
 func TestDoctor(t *testing.T) {
 	levels := func(list []app.Finding) map[string]string {
 		out := map[string]string{}
@@ -69,11 +101,11 @@ func TestDoctor(t *testing.T) {
 		return out
 	}
 	t.Run("a repository that is not set up", func(t *testing.T) {
-		_, r, c := admin(t)
+		s, r, c := admin(t)
 		r.Commit("main", map[string]string{workflow: "on: pull_request_target\njobs:\n  asterbot:\n    secrets: inherit\n    uses: a/b/.github/workflows/c.yml@main\n"})
 		r.SetActions("workflow", map[string]any{"default_workflow_permissions": "write", "can_approve_pull_request_reviews": true})
 		r.SetActions("fork-approval", map[string]any{"approval_policy": "first_time_contributors_new_to_github"})
-		found, err := app.Examine(t.Context(), c, r.Owner, r.Name, 77, policy, workflow, rebuild)
+		found, err := examine(t, s, r, c).Findings(t.Context())
 		require.NoError(t, err)
 		l := levels(found)
 		assert.Equal(t, "unsafe", l[`no rule requires the check "asterbot": a pull request can be merged without it`])
@@ -89,26 +121,25 @@ func TestDoctor(t *testing.T) {
 		}
 	})
 	t.Run("one that is", func(t *testing.T) {
-		_, r, c := admin(t)
+		s, r, c := admin(t)
 		r.Commit("main", map[string]string{".github/asterbot.yml": baseFiles[".github/asterbot.yml"],
-			workflow: "on:\n  pull_request:\n    types: [opened, synchronize, reopened, ready_for_review, edited]\n  merge_group:\njobs: {check: {uses: a/b/.github/workflows/c.yml@v1}}\n",
-			rebuild:  "run-name: ${{ inputs.token }}\non: workflow_dispatch\n"})
+			workflow: template("workflow.yml"), rebuild: template("asterbot-rebuild.yml")})
 		_, err := app.RequireVerdict(t.Context(), c, r.Owner, r.Name, 77)
 		require.NoError(t, err)
-		found, err := app.Examine(t.Context(), c, r.Owner, r.Name, 77, policy, workflow, rebuild)
+		found, err := examine(t, s, r, c).Findings(t.Context())
 		require.NoError(t, err)
 		for _, f := range found {
 			assert.Equal(t, "ok", f.Level, f.What)
 		}
 	})
 	t.Run("a check that anybody may forge", func(t *testing.T) {
-		_, r, c := admin(t)
+		s, r, c := admin(t)
 		req, err := c.NewRequest(http.MethodPost, "repos/asterinas/asterinas/rulesets", map[string]any{"name": "x", "target": "branch", "enforcement": "active", "rules": []any{map[string]any{"type": "required_status_checks", "parameters": map[string]any{
 			"strict_required_status_checks_policy": false, "required_status_checks": []any{map[string]any{"context": "asterbot"}, map[string]any{"context": "asterbot / boot"}}}}}})
 		require.NoError(t, err)
 		_, err = c.Do(t.Context(), req, nil)
 		require.NoError(t, err)
-		found, err := app.Examine(t.Context(), c, r.Owner, r.Name, 77, policy, workflow, rebuild)
+		found, err := examine(t, s, r, c).Findings(t.Context())
 		require.NoError(t, err)
 		l := levels(found)
 		assert.Equal(t, "unsafe", l[`the required check "asterbot" may come from anybody: any workflow with a token that writes checks can forge it`])

@@ -27,13 +27,46 @@ func TestNothingIsLostAndNothingDoubled(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes half a minute")
 	}
-	soak(t, campaign{pulls: 10, steps: 120, kills: 5, faults: 0.3, seed: 1})
+	soak(t, campaign{pulls: 10, steps: 120, kills: 5, weather: mixed(0.3), seed: 1})
 }
 
 type campaign struct {
 	pulls, steps, kills int
-	faults              float64
+	weather             weather
 	seed                uint64
+	// skew is how far GitHub's clock is ahead of the App's.
+	skew time.Duration
+	// down is how long the App stays away after it was killed.
+	down time.Duration
+}
+
+// weather says what goes wrong with a request; rnd is not shared.
+type weather func(rnd *rand.Rand, r *http.Request) *githubtest.Fault
+
+// mixed lets a share of all requests fail, in every way.
+func mixed(rate float64) weather {
+	return func(rnd *rand.Rand, _ *http.Request) *githubtest.Fault {
+		if rnd.Float64() > rate {
+			return nil
+		}
+		switch rnd.IntN(8) {
+		case 0:
+			return &githubtest.Fault{Reset: true}
+		case 1:
+			return &githubtest.Fault{Reset: true, After: true}
+		case 2:
+			return &githubtest.Fault{Status: 502, After: true}
+		case 3:
+			return &githubtest.Fault{Delay: time.Duration(rnd.IntN(200)) * time.Millisecond}
+		case 4:
+			if rnd.IntN(6) == 0 {
+				return &githubtest.Fault{Status: 429, Header: map[string]string{"Retry-After": "0"}}
+			}
+			return &githubtest.Fault{Status: 500}
+		default:
+			return &githubtest.Fault{Status: 502}
+		}
+	}
 }
 
 // process is a server that can be killed.
@@ -88,7 +121,7 @@ func soak(t *testing.T, c campaign) {
 	require.NoError(t, err, "%s", out)
 
 	w := &soaked{t: t, rnd: rand.New(rand.NewPCG(c.seed, 7)), drafts: map[*githubtest.Pull]bool{}, outcome: map[string]checks.Status{}, asked: map[*githubtest.Pull]int{}, heads: map[string]bool{}}
-	w.gh = githubtest.New(t, githubtest.Options{Permissions: github.Permissions, Secret: secret})
+	w.gh = githubtest.New(t, githubtest.Options{Permissions: github.Permissions, Secret: secret, Skew: c.skew})
 	w.repo = w.gh.AddRepo("asterinas", "asterinas")
 	files := map[string]string{}
 	for k, v := range baseFiles {
@@ -113,7 +146,7 @@ func soak(t *testing.T, c campaign) {
 	p := &process{t: t, bin: bin, log: log, args: []string{"serve", "--listen", address, "--app-id", fmt.Sprint(w.gh.AppID()), "--private-key-file", key, "--webhook-secret-file", secretFile, "--api-url", w.gh.URL,
 		"--writes-per-minute", "1000000", "--resync", "4s", "--sweep", "1s", "--settle", "20ms", "--log-level", "info"}}
 	w.gh.SetHook("http://" + address + "/webhook")
-	w.inject(c.faults)
+	w.inject(c)
 	p.start()
 	defer p.kill()
 	t.Cleanup(func() {
@@ -134,6 +167,10 @@ func soak(t *testing.T, c campaign) {
 			// At any moment: also right after it was started.
 			time.Sleep(time.Duration(w.rnd.IntN(400)) * time.Millisecond)
 			p.kill()
+			for until := time.Now().Add(c.down); time.Now().Before(until); {
+				w.step(c) // nobody hears of it
+				time.Sleep(time.Duration(w.rnd.IntN(60)) * time.Millisecond)
+			}
 			p.start()
 		}
 	}
@@ -162,32 +199,13 @@ func soak(t *testing.T, c campaign) {
 	require.Empty(t, wrong, "seed %d", c.seed)
 }
 
-func (w *soaked) inject(rate float64) {
+func (w *soaked) inject(c campaign) {
 	var mu sync.Mutex
-	rnd := rand.New(rand.NewPCG(99, 1))
+	rnd := rand.New(rand.NewPCG(c.seed, 99))
 	w.gh.Inject(func(r *http.Request) *githubtest.Fault {
 		mu.Lock()
 		defer mu.Unlock()
-		if rnd.Float64() > rate {
-			return nil
-		}
-		switch rnd.IntN(8) {
-		case 0:
-			return &githubtest.Fault{Reset: true}
-		case 1:
-			return &githubtest.Fault{Reset: true, After: true}
-		case 2:
-			return &githubtest.Fault{Status: 502, After: true}
-		case 3:
-			return &githubtest.Fault{Delay: time.Duration(rnd.IntN(200)) * time.Millisecond}
-		case 4:
-			if rnd.IntN(6) == 0 {
-				return &githubtest.Fault{Status: 429, Header: map[string]string{"Retry-After": "0"}}
-			}
-			return &githubtest.Fault{Status: 500}
-		default:
-			return &githubtest.Fault{Status: 502}
-		}
+		return c.weather(rnd, r)
 	})
 }
 
@@ -424,7 +442,8 @@ func (w *soaked) want(p *githubtest.Pull, head string) string {
 		return "failure"
 	}
 	for _, d := range w.repo.Runs() {
-		if dr := d.Get(); dr.Inputs["head"] == head {
+		// What ran as a whole since takes a rebuild's place.
+		if dr := d.Get(); dr.Inputs["head"] == head && !dr.Created.Before(r.Started) {
 			sed = w.outcome[fmt.Sprintf("%d.%d", dr.ID, dr.Attempt)]
 		}
 	}

@@ -4,10 +4,14 @@ import (
 	"archive/zip"
 	"bytes"
 	"context"
+	"flag"
 	"fmt"
 	"log/slog"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -25,9 +29,18 @@ import (
 
 const (
 	secret   = "a secret of a webhook"
-	workflow = ".github/workflows/asterbot.yml"
-	rebuild  = ".github/workflows/asterbot-rebuild.yml"
+	workflow = app.DefaultWorkflow
+	rebuild  = app.DefaultRebuild
 )
+
+// Worlds wait for timers more than they compute.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if f := flag.Lookup("test.parallel"); f.Value.String() == strconv.Itoa(runtime.GOMAXPROCS(0)) {
+		_ = f.Value.Set("8")
+	}
+	os.Exit(m.Run())
+}
 
 // world is a GitHub with one repository, and an App that looks after it.
 type world struct {
@@ -37,6 +50,8 @@ type world struct {
 	app  *app.App
 	hook *httptest.Server
 	stop func()
+	// base is the path of the API: empty, or a GitHub Enterprise Server's.
+	base string
 }
 
 func policy(data []byte) (app.Policy, error) {
@@ -47,11 +62,23 @@ func policy(data []byte) (app.Policy, error) {
 var baseFiles = map[string]string{
 	".github/asterbot.yml": "publish: app\ncommands: app\n",
 	workflow:               "on: pull_request\njobs:\n  check:\n    uses: asterinas/asterbot/.github/workflows/compat.yml@v1\n",
-	rebuild:                "on: workflow_dispatch\n",
+	rebuild:                template("asterbot-rebuild.yml"),
+}
+
+// template is a file that 'bot init' writes.
+func template(name string) string {
+	data, err := os.ReadFile(filepath.Join("..", "cmd", "bot", "templates", name))
+	if err != nil {
+		panic(err)
+	}
+	return string(data)
 }
 
 func newWorld(t testing.TB, opt ...func(*app.Options)) *world {
 	t.Helper()
+	if t, ok := t.(*testing.T); ok {
+		t.Parallel() // worlds have nothing in common, and wait most of the time
+	}
 	w := &world{t: t, gh: githubtest.New(t, githubtest.Options{Permissions: github.Permissions, Secret: secret})}
 	w.repo = w.gh.AddRepo("asterinas", "asterinas")
 	w.repo.Commit("main", baseFiles)
@@ -66,7 +93,7 @@ func newWorld(t testing.TB, opt ...func(*app.Options)) *world {
 func (w *world) start(opt ...func(*app.Options)) {
 	w.t.Helper()
 	metrics := app.NewMetrics()
-	client, err := github.NewApp(github.AppOptions{ID: w.gh.AppID(), Key: w.gh.PrivateKey(), Options: github.Options{BaseURL: w.gh.URL, WritesPerMinute: 100000, Observe: metrics.Observe}})
+	client, err := github.NewApp(github.AppOptions{ID: w.gh.AppID(), Key: w.gh.PrivateKey(), Options: github.Options{BaseURL: w.gh.URL + w.base, WritesPerMinute: 100000, Observe: metrics.Observe}})
 	require.NoError(w.t, err)
 	o := app.Options{GitHub: client, Secrets: []string{secret}, ParsePolicy: policy, Workflow: workflow, Rebuild: rebuild, Settle: 5 * time.Millisecond, Refresh: 10 * time.Millisecond, Metrics: metrics}
 	if os.Getenv("ASTERBOT_TEST_LOG") != "" {

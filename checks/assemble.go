@@ -2,6 +2,7 @@ package checks
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/asterinas/asterbot/distro"
 )
@@ -26,7 +27,13 @@ func Assemble(plan *Plan, results []*Results) (*Report, error) {
 	order := make([]PlannedCase, 0, len(plan.Cases))
 	order = append(order, plan.Cases...)
 	got := map[Case]Result{}
-	rep := &Report{Schema: SchemaReport, Change: plan.Change, Plan: plan, Cases: []Result{}}
+	rep := &Report{Schema: SchemaReport, Change: plan.Change, Plan: plan, Cases: []Result{}, Notices: slices.Clone(plan.Notes)}
+	for _, r := range plan.Settled {
+		if _, ok := planned[r.Case]; !ok {
+			return nil, fmt.Errorf("assemble report: case %s %s %q is settled in the plan and not planned", r.Kind, r.Subject, r.Name)
+		}
+		got[r.Case] = r
+	}
 	for _, rs := range results {
 		rep.Machines = append(rep.Machines, rs.Machines...)
 		for _, r := range rs.Cases {

@@ -256,6 +256,12 @@ type Plan struct {
 	Kernel   *KernelPlan       `json:"kernel,omitempty"` // what the change does to the kernel; missing where nobody asked
 	// Cases are all that are to be settled.
 	Cases []PlannedCase `json:"cases,omitempty"`
+	// Settled are the results of those cases that planning settled itself: rules
+	// that ask for no machine.
+	Settled []Result `json:"settled,omitempty"`
+	// Known are the known failures that both base and head list and that have not
+	// expired: what reports are judged by.
+	Known []KnownFailure `json:"known,omitempty"`
 	// Omitted says what was left out and why: partial coverage.
 	Omitted []Omission `json:"omitted,omitempty"`
 	// Notes are things a reader should know.
@@ -309,6 +315,12 @@ type PlannedCase struct {
 	Tier int `json:"tier,omitempty"`
 	// Seconds is how long it took the last time, where that is known.
 	Seconds float64 `json:"seconds,omitempty"`
+}
+
+// KnownFailure is an entry of the list of known failures.
+type KnownFailure struct {
+	Pattern string `json:"pattern"` // which cases: KIND/SUBJECT/NAME, where * stands for any characters
+	Tracker string `json:"tracker"` // the address where it is followed up
 }
 
 // Omission says what was not looked at.

@@ -23,30 +23,36 @@ type Known struct {
 // expired reports whether the whole last day is over, in UTC.
 func (k Known) expired(now time.Time) bool { return !now.UTC().Before(k.Until.UTC().AddDate(0, 0, 1)) }
 
-// ApplyKnown judges results by the list of known failures, in place.
+// Expired splits a list of known failures: those that count, and a failure for
+// each entry that has expired, so that it is renewed or fixed.
+func Expired(list []Known, now time.Time) (valid []Known, failures []Result) {
+	for _, k := range list {
+		if !k.expired(now) {
+			valid = append(valid, k)
+			continue
+		}
+		failures = append(failures, Result{
+			Case: Case{Kind: KindLint, Of: distro.KindSuite, Subject: "known-failures", Name: k.Pattern},
+			Was:  Unknown, Now: Fail, Verdict: Regressed, Blame: BlameNone, Stage: "lint",
+			Reason: fmt.Sprintf("the known failure expired on %s: fix it, or renew it with a reason in %s", k.Until.Format(time.DateOnly), k.Tracker),
+			Known:  k.Tracker, Attempts: 1,
+		})
+	}
+	return valid, failures
+}
+
+// ApplyKnown judges results by known failures that have not expired, in place.
 //
 //   - A failure that is known is still failing, whatever base did: it may be
 //     one that shows now and then.
 //   - A known failure that passes is told in a notice: the entry can go.
-//   - An entry that has expired excuses nothing, and is a failure by itself, so
-//     that it is renewed or fixed: it is added to the results.
 //
 // What could not be looked at stays so.
-func ApplyKnown(results []Result, list []Known, now time.Time) (judged []Result, notices []string) {
-	for _, k := range list {
-		if k.expired(now) {
-			results = append(results, Result{
-				Case: Case{Kind: KindLint, Of: distro.KindSuite, Subject: "known-failures", Name: k.Pattern},
-				Was:  Unknown, Now: Fail, Verdict: Regressed, Blame: BlameNone, Stage: "lint",
-				Reason: fmt.Sprintf("the known failure expired on %s: fix it, or renew it with a reason in %s", k.Until.Format(time.DateOnly), k.Tracker),
-				Known:  k.Tracker, Attempts: 1,
-			})
-		}
-	}
+func ApplyKnown(results []Result, list []Known) (notices []string) {
 	for i := range results {
 		r := &results[i]
 		for _, k := range list {
-			if k.expired(now) || r.Kind == KindLint && r.Subject == "known-failures" || !k.Match(r.Case) {
+			if r.Kind == KindLint && r.Subject == "known-failures" || !k.Match(r.Case) {
 				continue
 			}
 			switch {
@@ -57,5 +63,5 @@ func ApplyKnown(results []Result, list []Known, now time.Time) (judged []Result,
 			}
 		}
 	}
-	return results, notices
+	return notices
 }

@@ -54,6 +54,16 @@ type Candidate struct {
 	// Changes are the titles of what was merged since the previous release,
 	// newest first.
 	Changes []string
+	// Accepted are the failures with which maintainers let pull requests be
+	// merged since the previous release. They are told; what still fails needs a
+	// Waiver of its own.
+	Accepted []Accepted
+}
+
+// Accepted is a case that a maintainer waived on a pull request.
+type Accepted struct {
+	Pull             int
+	Case, Reason, By string
 }
 
 // Previous is a release that was published.
@@ -99,6 +109,10 @@ func (g *gate) unknown(rule, how, format string, args ...any) {
 }
 
 func (g *gate) versions(c Candidate) {
+	if c.Version == "" {
+		g.no("version", "write the version into it, or name another with release.version-file", "the version file is missing or empty")
+		return
+	}
 	if err := c.Rules.Scheme.Valid(c.Version); err != nil {
 		g.no("version", "correct the version file", "the distribution's version: %v", err)
 		return
@@ -138,6 +152,11 @@ func (g *gate) report(c Candidate) {
 		g.unknown("report", "attach its report.json to it", "the previous release %s has no report to compare with", c.Previous.Tag)
 	}
 	if p := c.Report.Plan; p != nil {
+		for _, s := range p.Suites {
+			if !s.Run && s.Failure == nil && s.Status != distro.StatusRemoved {
+				g.unknown("report", "run everything: bot check --all", "suite %s was not run: %s", s.Name, s.Why)
+			}
+		}
 		for _, o := range p.Omitted {
 			g.unknown("report", "run everything: bot check --all", "%d %s were left out: %s", o.Count, o.What, o.Why)
 		}
@@ -147,7 +166,7 @@ func (g *gate) report(c Candidate) {
 		switch {
 		case r.Waived != "":
 		case r.Blocks():
-			g.no("case", "mend it, or record a waiver for "+c.Version, "%s: %s", name, orElse(r.Reason, string(r.Verdict)))
+			g.no("case", strings.TrimSpace("mend it, or record a waiver for "+orElse(c.Version, "the version")), "%s: %s", name, orElse(r.Reason, string(r.Verdict)))
 		case r.Unsettled(), r.Now == checks.Absent && r.Verdict != checks.Removed:
 			g.unknown("case", "run it again", "%s could not be established: %s", name, orElse(r.Reason, string(r.Now)))
 		}

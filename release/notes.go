@@ -41,6 +41,11 @@ func Notes(c Candidate, repository string) string {
 		w := waived(c, r.Case)
 		return fmt.Sprintf("%s (%s, allowed by %s)", w.Reason, w.Tracker, w.By)
 	}))
+	var accepted []string
+	for _, a := range c.Accepted {
+		accepted = append(accepted, fmt.Sprintf("%s in #%d: %s \\(allowed by %s\\)", report.Code(report.Plain(a.Case)), a.Pull, report.Escape(report.Plain(a.Reason)), report.Escape(report.Plain(a.By))))
+	}
+	section(&b, "Waived when pull requests were merged", accepted)
 	verify(&b, c, repository)
 	text := b.String()
 	if len(text) > maxNotes {

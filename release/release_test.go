@@ -98,7 +98,11 @@ func TestGate(t *testing.T) {
 		{"under calver it must be recorded", func(c *release.Candidate) {
 			c.Rules.Scheme, c.Version, c.KernelVersion, c.Previous.Version = release.CalVer, "26.11", "", "26.10"
 		}, []string{"not recorded"}},
-		{"no version at all", func(c *release.Candidate) { c.Version = "" }, []string{"no version of the form"}},
+		{"no version at all", func(c *release.Candidate) { c.Version = "" }, []string{"missing or empty"}},
+		{"a version that is none", func(c *release.Candidate) { c.Version = "next" }, []string{"no version of the form"}},
+		{"a suite was not run", func(c *release.Candidate) {
+			c.Report.Plan.Suites = []checks.SuitePlan{{Name: "net", Run: true}, {Name: "lua", Why: "its system is what it was"}}
+		}, []string{"suite lua was not run"}},
 		{"a person tagged something else", func(c *release.Candidate) { c.Tag = "v0.20.0" }, []string{"the tag is v0.20.0, but the version file says 0.19.0"}},
 		{"the version is an old one", func(c *release.Candidate) { c.Previous.Version = "0.19.0" }, []string{"not newer than 0.19.0"}},
 		{"nobody has looked", func(c *release.Candidate) { c.Report = nil }, []string{"no report"}},

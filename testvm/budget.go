@@ -253,3 +253,18 @@ func availableCPUs() int {
 	}
 	return max(cpus, 1)
 }
+
+// hostWait is how long a process, in the thread that waited longest, has been
+// ready to run while the host ran others: 0 where the kernel does not tell.
+func hostWait(pid int) time.Duration {
+	var longest time.Duration
+	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
+	for _, t := range threads {
+		text, _ := os.ReadFile(t) // a thread may have ended
+		var ran, waited time.Duration
+		if n, _ := fmt.Sscan(string(text), &ran, &waited); n == 2 {
+			longest = max(longest, waited)
+		}
+	}
+	return longest
+}

@@ -10,6 +10,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"path"
 	"regexp"
 	"strconv"
 	"strings"
@@ -80,19 +81,20 @@ func posixSum(p []byte) uint32 {
 // setUpLines define what a session needs in the shell that it talks to. They
 // use nothing but builtins until a program has been tried. An applet of busybox may
 // not start by its name (a shell started through a "#!" line on Asterinas), so
-// programs are called by their path.
+// programs are called by their path. A redirection of a special builtin (":",
+// exec) that fails would end the shell, so printf and "command exec" are used.
 //
 // _f finds a program, _t tries it: _t INPUT EXPECTED PROGRAM ARGUMENTS...
-const setUpLines = `@PS1=;PS2=;_i=/dev/null;[ -c $_i ]||_i=/.asterbot-null;: >>$_i
+const setUpLines = `@PS1=;PS2=;_i=/dev/null;[ -c $_i ]||_i=/.asterbot-null;printf '' >>$_i
 @_f(){ _n=$1;_O=$IFS;IFS=:;for _d in $PATH /bin /usr/bin /sbin /usr/sbin /run/current-system/sw/bin;do [ -x "$_d/$_n" ]&&{ echo "$_d/$_n";IFS=$_O;return;};done;for _d in $PATH /bin /usr/bin /sbin;do [ -x "$_d/busybox" ]&&{ echo "$_d/busybox $_n";IFS=$_O;return;};done;IFS=$_O;}
 @_t(){ _a=$1;_e=$2;shift 2;case $(printf %s "$_a"|"$@" 2>$_i) in $_e*)return 0;;esac;return 1;}
 @_y=$(_f stty);$_y -echo -onlcr 2>$_i
 @_x=;_k=;for _w in md5sum:900150983cd24fb0d6963f7d28e17f72 cksum:1219131554 sha256sum:ba7816bf8f01cfea;do [ "$_x" ]&&continue;_p=$(_f ${_w%%:*});_t abc ${_w#*:} $_p&&{ _x=$_p;_k=${_w%%:*};};done
 @_b=$(_f base64);_t abc YWJj $_b||_b=;_q=$(_f od);_t abc ' 61 62 63' $_q -An -v -tx1||_q=;_z=$(_f wc);_t abc 3 $_z -c||_z=
 @_D=$(_f dd);_t abc bc $_D bs=1 skip=1||_D=;_T=$(_f tee);_t abc abc $_T $_i||_T=;_F=$(_f mkfifo);_R=$(_f rm);_C=$(_f date)
-@for _d in /tmp /run /dev/shm /var/tmp /root "";do _o=$_d/.asterbot-$$;{ : >$_o;} 2>$_i&&break;_o=;done
+@for _d in /tmp /run /dev/shm /var/tmp /root "";do _o=$_d/.asterbot-$$;{ printf '' >$_o;} 2>$_i&&break;_o=;done
 @[ "$_o" ]&&[ "$_T" ]&&[ "$_F" ]&&{ $_F $_o.p&&[ -p $_o.p ]&&$_R -f $_o.p||_T=;} 2>$_i
-@_r(){ printf '\n%s:%s:%s:%s:%s\n' $1 "$_s" $($_z -c <"$_P") "$($_x <"$_P")" $2;}
+@_r(){ printf '\n%s:%s:%s:%s:%s\n' $1 "$_s" "$($_z -c <"$_P")" "$($_x <"$_P")" $2;}
 `
 
 // setUp prepares the shell and learns what the guest has.
@@ -167,6 +169,9 @@ const inlineBytes = 500
 // first is unset in its subshell, the second is made up when it has ended.
 func (s *Session) run(ctx context.Context, code string) (Result, error) {
 	s.seq++
+	// The command before may have removed the folder.
+	folder := path.Dir(s.tools.base)
+	s.line(fmt.Sprintf("_s=;[ -d %s ]||$(_f mkdir) -p %s", folder, folder))
 	text, err := s.command(ctx, code)
 	if err != nil {
 		return Result{}, err
@@ -176,23 +181,30 @@ func (s *Session) run(ctx context.Context, code string) (Result, error) {
 	ear.forget()
 	file := fmt.Sprintf("%s.%d", s.tools.base, s.seq)
 	sub := fmt.Sprintf("(unset _h _j _l;exec 9>&-;%s) <$_i >&9 2>&1;_s=$?", text)
-	marks := [2]string{`printf '%s\n' "$_j" >&9`, `printf '\n%s\n' "$_h" >&9`}
+	// Where the first mark cannot be written, nothing is run and _s stays empty.
+	begin, end := `{ printf '%s\n' "$_j" >&9;} 2>$_i&&{ `, `printf '\n%s\n' "$_h" >&9;}`
 	if s.tools.tee != "" {
-		s.line(fmt.Sprintf(`_P=%s;[ -p $_P.p ]||%s $_P.p;{ %s $_P <$_P.p & } 2>$_i;exec 9>$_P.p;_j=%s;_h=%s`, file, s.tools.fifo, s.tools.tee, first.quoted(), last.quoted()))
-		s.line(marks[0] + ";" + sub + ";" + marks[1] + ";exec 9>&-")
+		s.line(fmt.Sprintf(`_P=%s;[ -p $_P.p ]||%s $_P.p;{ %s $_P <$_P.p & } 2>$_i;command exec 9>$_P.p;_j=%s;_h=%s`, file, s.tools.fifo, s.tools.tee, first.quoted(), last.quoted()))
+		s.line(begin + sub + ";" + end + ";exec 9>&-")
 	} else {
-		s.line(fmt.Sprintf(`_P=%s;exec 9>$_P;_j=%s;_h=%s`, file, first.quoted(), last.quoted()))
-		s.line(marks[0] + ";" + sub + ";" + marks[1] + `;exec 9>&-;printf '\n%s\n' "$_h"`)
+		s.line(fmt.Sprintf(`_P=%s;command exec 9>$_P;_j=%s;_h=%s`, file, first.quoted(), last.quoted()))
+		s.line(begin + sub + ";" + end + `;exec 9>&-;printf '\n%s\n' "$_h"`)
 	}
 	if err := s.ended(ctx, last); err != nil {
 		return Result{Output: live(ear, first, "")}, err
 	}
-	status, size, sum, err := s.report(ctx)
-	if err != nil {
-		return Result{Output: live(ear, first, last)}, err
+	var r Result
+	for range 3 {
+		var size int64
+		var sum string
+		if r.Status, size, sum, err = s.report(ctx); err != nil {
+			return Result{Output: live(ear, first, last)}, err
+		}
+		// The end is on the console before tee has written it to the file.
+		if r.Output, r.Dropped, err = s.collect(ctx, ear, file, first, last, size, sum); !errors.Is(err, errIncomplete) {
+			break
+		}
 	}
-	r := Result{Status: status}
-	r.Output, r.Dropped, err = s.collect(ctx, ear, file, first, last, size, sum)
 	if err != nil {
 		r.Output = live(ear, first, last)
 		if errors.Is(err, ErrGuestEnded) || ctx.Err() != nil {
@@ -285,6 +297,9 @@ func (s *Session) aliveIf(err error) {
 	}
 }
 
+// noFile is the length of a file that is not there.
+const noFile = -1
+
 // report asks for the status of the last command, and the length and checksum
 // of its output.
 func (s *Session) report(ctx context.Context) (status int, size int64, sum string, err error) {
@@ -299,12 +314,18 @@ func (s *Session) report(ctx context.Context) (status int, size int64, sum strin
 			return 0, 0, "", err
 		}
 		said, _ := s.ears[s.console].text()
-		m := regexp.MustCompile(string(a) + `:(\d{1,3}):(\d{1,18}):([0-9a-f]{1,64})\b[^:\r\n]*:` + string(b)).FindSubmatch(said)
+		m := regexp.MustCompile(string(a) + `:(\d{0,3}): *(\d{0,18}) *:([0-9a-f]{0,64})(?: [^:\r\n]*)?:` + string(b)).FindSubmatch(said)
 		if m == nil {
 			continue // the kernel printed into it
 		}
 		s.alive()
+		if len(m[1]) == 0 {
+			return 0, 0, "", ErrNotRun
+		}
 		status, _ = strconv.Atoi(string(m[1]))
+		if len(m[2]) == 0 || len(m[3]) == 0 {
+			return status, noFile, "", nil
+		}
 		size, _ = strconv.ParseInt(string(m[2]), 10, 64)
 		return status, size, string(m[3]), nil
 	}
@@ -321,9 +342,12 @@ func live(e *ear, first, last token) []byte {
 	out = bytes.TrimPrefix(bytes.TrimPrefix(out, []byte("\r")), []byte("\n"))
 	if last != "" {
 		out, _, _ = bytes.Cut(out, []byte(last))
+		out = bytes.TrimSuffix(bytes.TrimSuffix(out, []byte("\n")), []byte("\r"))
 	}
 	return bytes.ReplaceAll(out, []byte("\r\n"), []byte("\n"))
 }
+
+var errIncomplete = errors.New("the guest's copy of the output is incomplete: its disk or memory may be full, or something in the background still writes")
 
 // maxOutput is how much of an output is brought here; of more, the middle is
 // left out.
@@ -348,6 +372,9 @@ func (s *Session) collect(ctx context.Context, e *ear, file string, first, last 
 	var content []byte
 	var dropped int64
 	var err error
+	if size == noFile {
+		return nil, 0, errors.New("the guest's copy of it is gone: the command removed it, or its file system is broken")
+	}
 	if size <= maxOutput {
 		content, err = s.fetch(ctx, file, 0, size)
 	} else {
@@ -366,7 +393,7 @@ func (s *Session) collect(ctx context.Context, e *ear, file string, first, last 
 	out, ok1 := bytes.CutPrefix(content, []byte(string(first)+"\n"))
 	out, ok2 := bytes.CutSuffix(out, []byte("\n"+string(last)+"\n"))
 	if !ok1 || !ok2 || dropped == 0 && !s.matches(content, size, sum) {
-		return nil, 0, errors.New("the guest's copy of the output is incomplete: its disk or memory may be full")
+		return nil, 0, errIncomplete
 	}
 	return out, dropped, nil
 }

@@ -147,18 +147,47 @@ mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev
 load-modules
 `
 
-// shellOn is the rest of an init that gives a shell on a console, which
+// shellOn is the rest of an init that gives a shell (sh) on a console, which
 // becomes its controlling terminal.
-func shellOn(console string) string {
-	return fmt.Sprintf("exec setsid sh -c 'exec sh </dev/%s >/dev/%s 2>&1'\n", console, console)
+func shellOn(console string, shell ...string) string {
+	shell = append(shell, "sh")
+	return fmt.Sprintf("exec setsid sh -c 'exec %s </dev/%s >/dev/%s 2>&1'\n", shell[0], console, console)
 }
 
-// initrd is the tests' guest with that /init.
-func initrd(t testing.TB, init string) string {
+// program adds one of the host's programs, with the libraries it needs.
+func (c *cpio) program(t testing.TB, name string) {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	require.NoError(t, err)
+	libraries, err := exec.Command("ldd", path).Output()
+	require.NoError(t, err)
+	add := func(to, from string) {
+		p, err := os.ReadFile(from)
+		require.NoError(t, err)
+		for at := range to {
+			if to[at] == '/' && at > 0 {
+				c.dir(to[1:at]) // again does no harm
+			}
+		}
+		c.file(to[1:], p)
+	}
+	add("/bin/"+name, path)
+	for _, word := range strings.Fields(string(libraries)) {
+		if strings.HasPrefix(word, "/") {
+			add(word, word)
+		}
+	}
+}
+
+// initrd is the tests' guest with that /init, and programs of the host's.
+func initrd(t testing.TB, init string, programs ...string) string {
 	t.Helper()
 	b, err := base()
 	require.NoError(t, err)
 	var c cpio
+	for _, name := range programs {
+		c.program(t, name)
+	}
 	c.file("init", []byte(init))
 	path := filepath.Join(t.TempDir(), "initrd")
 	require.NoError(t, os.WriteFile(path, append(append([]byte(nil), b...), gzipped(c.end())...), 0o644))
@@ -166,13 +195,13 @@ func initrd(t testing.TB, init string) string {
 }
 
 // linux is a machine with Debian's kernel and that /init.
-func linux(t testing.TB, init string) testvm.Machine {
+func linux(t testing.TB, init string, programs ...string) testvm.Machine {
 	t.Helper()
 	needs(t)
 	p := testvm.Linux
 	return testvm.Machine{
 		Name: t.Name(), Profile: p, Budget: wide(), // go test's -parallel is the budget
-		Kernel: &testvm.Kernel{Image: filepath.Join(kernelDir(), "vmlinuz"), Initrd: initrd(t, init)},
+		Kernel: &testvm.Kernel{Image: filepath.Join(kernelDir(), "vmlinuz"), Initrd: initrd(t, init, programs...)},
 	}
 }
 

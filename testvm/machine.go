@@ -23,7 +23,8 @@ type Machine struct {
 	Disks  []Disk
 	// CDROM is an ISO image.
 	CDROM string
-	// Firmware is UEFI, or BIOS (the default).
+	// Firmware is UEFI or BIOS. The default is BIOS, but UEFI for a kernel that
+	// nothing else can start: Asterinas' bzImage with an EFI entry.
 	Firmware Firmware
 	// Vars are UEFI variables that the guest may change for good; without
 	// them each machine starts with empty ones.
@@ -84,6 +85,24 @@ const (
 	UEFI Firmware = "uefi"
 )
 
+// withFirmware chooses the firmware where it is left open.
+func (m Machine) withFirmware() Machine {
+	if m.Firmware == "" {
+		m.Firmware = BIOS
+		if m.Profile.Name == Asterinas.Name && m.Kernel != nil && hasEFIEntry(m.Kernel.Image) {
+			m.Firmware = UEFI
+		}
+	}
+	return m
+}
+
+// hasEFIEntry reports whether a kernel is a bzImage with a 64-bit entry for EFI.
+func hasEFIEntry(path string) bool {
+	head, err := readHead(path, 0x238)
+	const efiHandover64 = 1 << 3 // of xloadflags: Linux, Documentation/arch/x86/boot.rst
+	return err == nil && len(head) == 0x238 && string(head[0x202:0x206]) == "HdrS" && head[0x236]&efiHandover64 != 0
+}
+
 // Consoles are the names of the consoles every machine has, in the order in
 // which a prompt is preferred.
 var Consoles = []string{"hvc0", "ttyS0"}
@@ -126,6 +145,7 @@ func (m Machine) wire(dir, name string) wire {
 // Command is a command line for a person: the same machine, its guest's
 // console on the terminal.
 func (m Machine) Command() []string {
+	m = m.withFirmware()
 	ends := map[string][]string{
 		"ttyS0": {"-serial", "mon:stdio", "-device", "virtio-serial-pci,max_ports=1", "-chardev", "null,id=hvc0", "-device", "virtconsole,chardev=hvc0"},
 		"hvc0": {"-serial", "file:ttyS0.log", "-device", "virtio-serial-pci,max_ports=1", "-chardev", "stdio,id=hvc0,mux=on,signal=off",
@@ -202,6 +222,9 @@ func (m Machine) common(devices []device, fds *inherited) []string {
 		"-cpu", cpu,
 		"-smp", strconv.Itoa(m.processors()),
 	}
+	if m.Profile.Modern {
+		args = append(args, "-global", "virtio-pci.disable-legacy=on")
+	}
 	if m.Profile.Reboots == 0 {
 		args = append(args, "-no-reboot")
 	}
@@ -232,9 +255,13 @@ func (m Machine) params() []string {
 }
 
 func override(base, over []string) []string {
+	own := over // those after "--" are for init
+	if i := slices.Index(own, "--"); i >= 0 {
+		own = own[:i]
+	}
 	var out []string
 	for _, p := range base {
-		if !slices.ContainsFunc(over, func(o string) bool { return paramName(o) == paramName(p) }) {
+		if !slices.ContainsFunc(own, func(o string) bool { return paramName(o) == paramName(p) }) {
 			out = append(out, p)
 		}
 	}

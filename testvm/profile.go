@@ -20,13 +20,17 @@ type Profile struct {
 	Params []string
 	// LogParams make the kernel log warnings, for a run that is to be explained.
 	LogParams []string
+	// Modern leaves the legacy interface out of virtio devices. Measured: with it,
+	// Asterinas does not see a disk.
+	Modern bool
 	// DebugExit adds the isa-debug-exit device. ExitOK is how QEMU ends after
 	// a good power-off, ExitPanic after a kernel that gave up; zero for none.
 	DebugExit         bool
 	ExitOK, ExitPanic int
-	// Boot bounds the time to the prompt, Silence the time without any sign of
-	// progress, Case the time of a case that has no limit of its own, Stop the
-	// time of powering off; for a machine with KVM, before scaling.
+	// Boot bounds the time to the prompt, Silence the time of the boot without any
+	// sign of progress, Case the time of a case that has no limit of its own, Stop
+	// the time of powering off; for a machine with KVM, before scaling. What a
+	// guest waits for a processor of the host does not count.
 	Boot, Silence, Case, Stop time.Duration
 	// PowerOff is what to type at a prompt to end the guest, the first that
 	// works.
@@ -44,7 +48,7 @@ var Linux = Profile{
 	// host TCG is too slow for the test of the timer, and the kernel panics.
 	Params:  []string{"panic=-1", "no_timer_check", "console=ttyS0"},
 	Boot:    20 * time.Second,
-	Silence: 5 * time.Second,
+	Silence: 2500 * time.Millisecond,
 	Case:    20 * time.Second,
 	Stop:    5 * time.Second,
 	// -f: an init that is a shell does not answer a request. busybox called by
@@ -61,9 +65,10 @@ var Asterinas = Profile{
 	Memory: 1024, CPUs: 1,
 	Params:    []string{"console=hvc0", "earlycon", "loglevel=error", "ostd.log_level=error"},
 	LogParams: []string{"loglevel=warn", "ostd.log_level=warn"},
+	Modern:    true,
 	DebugExit: true, ExitOK: 33, ExitPanic: 65,
 	Boot:     20 * time.Second,
-	Silence:  5 * time.Second,
+	Silence:  2500 * time.Millisecond,
 	Case:     20 * time.Second,
 	Stop:     5 * time.Second,
 	PowerOff: Linux.PowerOff,

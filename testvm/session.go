@@ -30,8 +30,9 @@ type Session struct {
 	seq int
 
 	mu      sync.Mutex
-	ears    []*ear // of Consoles
-	over    bool   // the guest is gone
+	ears    []*ear   // of Consoles
+	asked   []string // what was typed on each console to find a shell there
+	over    bool     // the guest is gone
 	answer  time.Duration
 	running string
 	oneAt   sync.Mutex // one command at a time
@@ -76,6 +77,8 @@ var (
 	ErrPassword = errors.New("the guest asks for a password: let a console log in by itself")
 	// ErrShellGone: the command ended the shell that ran it.
 	ErrShellGone = errors.New("the shell on the console did not survive the command")
+	// ErrNotRun: the guest is in no state to run a command and keep its output.
+	ErrNotRun = errors.New("the guest cannot run commands any more: there is no folder that it can write to")
 	// ErrGarbled: an answer could not be read, however often it was asked for.
 	ErrGarbled = errors.New("the guest's answers cannot be read")
 )
@@ -98,6 +101,7 @@ func (g *Guest) Session(ctx context.Context) (*Session, error) {
 
 func newSession(g *Guest) *Session {
 	s := &Session{g: g}
+	s.asked = make([]string, len(Consoles))
 	for range Consoles {
 		s.ears = append(s.ears, newEar())
 	}
@@ -168,6 +172,24 @@ func (s *Session) feed(n int, data []byte) {
 		// answer, and take the first bytes of a command for it.
 		s.send(n, "\x1b[1;1R")
 	}
+}
+
+// echoes reports whether what a console says is what was typed there to find a
+// shell. A kernel whose programs are all stuck still echoes: that is no sign of
+// life.
+func (s *Session) echoes(n int, data []byte) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	said := strings.ReplaceAll(string(data), "\r", "")
+	return s.asked[n] != "" && strings.Contains(s.asked[n], said)
+}
+
+func (s *Session) askFor(n int, t token) {
+	text := probe(t)
+	s.mu.Lock()
+	s.asked[n] = text + text // a read may bring the end of one and the beginning of the next
+	s.mu.Unlock()
+	s.send(n, text)
 }
 
 // gone notes that the guest has ended.
@@ -243,8 +265,9 @@ var (
 //
 // Where something looks like a prompt the question is asked at once. Prompts
 // can look like anything, so it is also asked where a console has been silent
-// for a while once the kernel runs. Before that nothing is typed: firmware and
-// loaders take any key for a wish.
+// for a while once the kernel runs; and now and then once programs run, for a
+// kernel may log so much that no prompt is seen and no console is ever silent.
+// Before that nothing is typed: firmware and loaders take any key for a wish.
 func (s *Session) find(ctx context.Context) error {
 	tokens := make([]token, len(Consoles))
 	hits := make([]<-chan struct{}, len(Consoles))
@@ -257,12 +280,16 @@ func (s *Session) find(ctx context.Context) error {
 	for {
 		story := s.g.log.Story()
 		kernelRuns := story.Stage().Index() >= console.StageKernel.Index()
+		initRuns := story.Stage().Index() >= console.StageInit.Index()
 		for n := range Consoles {
 			var said []byte
 			said, changed[n] = s.ears[n].end()
 			if answered(hits[n]) {
 				s.console = n
 				s.alive()
+				s.mu.Lock()
+				clear(s.asked)
+				s.mu.Unlock()
 				return nil
 			}
 			last := string(console.Strip(said))
@@ -279,13 +306,14 @@ func (s *Session) find(ctx context.Context) error {
 				}
 			case time.Since(asked[n]) < wait:
 			case looksLikePrompt(last) && (still > 30*time.Millisecond || strings.HasSuffix(last, " ")),
-				kernelRuns && still > 2*wait:
+				kernelRuns && still > 2*wait,
+				initRuns && time.Since(asked[n]) > 4*wait:
 				if tokens[n] == "" {
 					tokens[n] = newToken()
 					hits[n] = s.ears[n].expect(string(tokens[n]))
 				}
 				asked[n] = time.Now()
-				s.send(n, probe(tokens[n]))
+				s.askFor(n, tokens[n])
 			}
 		}
 		select {

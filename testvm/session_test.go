@@ -39,12 +39,16 @@ func TestWhatACommandWritesArrivesByteForByte(t *testing.T) {
 		{"with a console that is no controlling terminal", prologue + "exec </dev/ttyS0 >/dev/ttyS0 2>&1\nsh\n"},
 		{"with a prompt of its own", prologue + "export PS1='(nix-shell) root@host ~> $\n\033[1mready?\033[0m > '\n" + shellOn("ttyS0")},
 		{"after a login", prologue + "printf 'root::0:0::/root:/bin/sh\\n' >/etc/passwd\nwhile :; do setsid getty -L 115200 ttyS0 vt100; done\n"},
+		{"at a prompt of bash", prologue + shellOn("hvc0", "bash")},
+		{"at a prompt of bash after a login", prologue + "printf 'root::0:0::/root:/bin/bash\n' >/etc/passwd\nwhile :; do setsid getty -L 115200 hvc0 vt100; done\n"},
+		{"at a prompt of dash", prologue + shellOn("ttyS0", "dash")},
+		{"with nothing to write to but memory nobody mounted before", prologue + "mkdir /etc /run; mount -t tmpfs run /run; rmdir /tmp; mount -o bind / /mnt; mount -o remount,ro /; " + shellOn("ttyS0")},
 		{"without base64, tee and md5sum", prologue + "rm /bin/base64 /bin/tee /bin/md5sum /bin/mkfifo; mv /bin/busybox /bin/busybox.real; for f in /bin/*; do [ -h $f ] && /bin/busybox.real ln -sf busybox.real $f; done\n" +
 			"exec /bin/setsid /bin/sh -c 'exec /bin/sh </dev/ttyS0 >/dev/ttyS0 2>&1'\n"},
 	} {
 		t.Run(guest.name, func(t *testing.T) {
 			t.Parallel()
-			g, s := session(t, linux(t, strings.Replace(guest.init, prologue, prologue+"mkdir -p /etc\n", 1)))
+			g, s := session(t, linux(t, strings.Replace(guest.init, prologue, prologue+"mkdir -p /etc\n", 1), "bash", "dash"))
 			for _, c := range commands {
 				r, err := s.Run(t.Context(), testvm.Command{Run: c.run})
 				require.NoError(t, err, c.name)
@@ -110,6 +114,26 @@ func TestAMegabyteArrivesByteForByte(t *testing.T) {
 			g.Kill()
 		})
 	}
+}
+
+func TestACommandThatRemovesTheSessionsFilesKeepsItsStatus(t *testing.T) {
+	t.Parallel()
+	g, s := session(t, linux(t, prologue+shellOn("ttyS0")))
+	r, err := s.Run(t.Context(), testvm.Command{Run: "echo before; rm -rf /tmp; echo after; exit 3"})
+	require.NoError(t, err)
+	assert.Equal(t, 3, r.Status)
+	assert.Contains(t, string(r.Output), "before\nafter\n")
+	require.Len(t, r.Notes, 1)
+	assert.Contains(t, r.Notes[0], "could not be checked")
+	r, err = s.Run(t.Context(), testvm.Command{Run: "echo again"})
+	require.NoError(t, err)
+	assert.Equal(t, "again\n", string(r.Output))
+	assert.Empty(t, r.Notes)
+	_, err = s.Run(t.Context(), testvm.Command{Run: "mount -o bind /proc /tmp"})
+	require.NoError(t, err)
+	_, err = s.Run(t.Context(), testvm.Command{Run: "echo never"})
+	require.ErrorIs(t, err, testvm.ErrNotRun)
+	assert.Equal(t, testvm.OK, g.Stop(t.Context()).Outcome)
 }
 
 func TestFilesGoInAndComeBackUnchanged(t *testing.T) {

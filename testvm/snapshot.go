@@ -364,7 +364,7 @@ type Source struct {
 // The error is that of a boot: ErrGuestEnded with the Ending in Source.Boot, a
 // LaunchError, or the context's.
 func Prepare(ctx context.Context, m Machine) (*Source, error) {
-	src := &Source{Machine: m}
+	src := &Source{Machine: m.withFirmware()}
 	for _, method := range []Method{Fork, Migrate} {
 		snap, err := src.prepare(ctx, method)
 		if err == nil {
@@ -498,13 +498,17 @@ func reseedProgram() []byte {
 	return append(p, code...)
 }
 
+// tried bounds the trial of two forks, with KVM: half a second was measured
+// without.
+const tried = 4 * time.Second
+
 // clockSlack is how far a fork's clock may be off, for a busy host.
 const clockSlack = 20 * time.Second
 
 // try tells whether forks behave: two at once answer, know the time, can write,
 // and do not have their random numbers in common. The last is only noted.
 func (s *Snapshot) try(ctx context.Context) (note string, err error) {
-	limited, cancel := context.WithTimeout(ctx, s.base.Accel.scale(20*time.Second))
+	limited, cancel := context.WithTimeout(ctx, s.base.Accel.scale(tried))
 	defer cancel()
 	var random [2]string
 	var failed [2]error

@@ -3,6 +3,7 @@ package testvm_test
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -43,6 +44,78 @@ func TestForksGoOnFromOneBootAndKnowNothingOfEachOther(t *testing.T) {
 		for j := range i {
 			assert.NotEqual(t, random[i], random[j])
 		}
+	}
+}
+
+// lame is a QEMU that lacks something: a shell script that looks at the
+// arguments first.
+func lame(t *testing.T, script string) string {
+	path := filepath.Join(t.TempDir(), "qemu")
+	require.NoError(t, os.WriteFile(path, []byte("#!/bin/sh\n"+script+"exec qemu-system-x86_64 \"$@\"\n"), 0o755))
+	return path
+}
+
+func TestWhereForksDoNotWorkTheNextBestWayIsTakenAndToldOf(t *testing.T) {
+	const (
+		noSharedMemory = "case \"$*\" in *memory-backend-file*) echo 'no such memory here' >&2; exit 1; esac\n"
+		noMigration    = "case \"$*\" in *-incoming*) echo 'no migration here' >&2; exit 1; esac\n"
+		// It loads the state and then goes its own way: the guest's input leads nowhere.
+		deafForks = "case \"$*\" in *-incoming*) for f in $(echo \"$*\" | grep -o 'path=[^,]*'); do f=${f#path=}; rm $f.in; mkfifo $f.in; done; esac\n"
+	)
+	for _, tc := range []struct {
+		name, script string
+		method       testvm.Method
+		notes        []string
+		boots        int // until there was something to make guests of
+	}{
+		{"a QEMU that cannot map a guest's memory", noSharedMemory, testvm.Migrate, []string{"not made by fork", "no such memory here"}, 1},
+		{"a QEMU that loads no state", noMigration, testvm.Cold, []string{"not made by fork", "no migration here", "not made by migrate", "each guest is booted"}, 2},
+		{"forks that do not answer", deafForks, testvm.Cold, []string{"not made by fork", "a copy of the guest misbehaves", "not made by migrate", "each guest is booted"}, 2},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			m := linux(t, prologue+shellOn("ttyS0"))
+			accel, err := testvm.Accelerate(t.Context(), "", false)
+			require.NoError(t, err)
+			m.Accel, m.QEMU = accel, lame(t, tc.script)
+			m.Accel.Factor = min(accel.Factor, 3) // who does not answer is waited for that much less
+			src, err := testvm.Prepare(t.Context(), m)
+			require.NoError(t, err)
+			defer src.Close()
+			assert.Equal(t, tc.method, src.Method(), "%v", src.Notes)
+			for _, n := range tc.notes {
+				assert.Contains(t, strings.Join(src.Notes, "\n"), n)
+			}
+			boots, _ := src.Counts()
+			assert.Equal(t, tc.boots, boots)
+			for range 2 {
+				g, s, err := src.Fresh(t.Context())
+				require.NoError(t, err)
+				r, err := s.Run(t.Context(), testvm.Command{Run: "ls /tmp/mark 2>/dev/null; touch /tmp/mark; echo fresh"})
+				require.NoError(t, err)
+				assert.Equal(t, "fresh\n", string(r.Output))
+				assert.Equal(t, testvm.OK, g.Stop(t.Context()).Outcome)
+			}
+		})
+	}
+}
+
+func TestForksGoOnUnderUEFI(t *testing.T) {
+	t.Parallel()
+	m := linux(t, prologue+shellOn("ttyS0"))
+	m.Firmware = testvm.UEFI
+	m.Profile.Boot = time.Minute
+	src, err := testvm.Prepare(t.Context(), m)
+	require.NoError(t, err)
+	defer src.Close()
+	require.Equal(t, testvm.Fork, src.Method(), "%v", src.Notes)
+	for range 2 {
+		g, s, err := src.Fresh(t.Context())
+		require.NoError(t, err)
+		r, err := s.Run(t.Context(), testvm.Command{Run: "ls -d /sys/firmware/efi; ls /tmp/mark 2>/dev/null; touch /tmp/mark"})
+		require.NoError(t, err)
+		assert.Equal(t, "/sys/firmware/efi\n", string(r.Output))
+		assert.Equal(t, testvm.OK, g.Stop(t.Context()).Outcome)
 	}
 }
 

@@ -50,7 +50,7 @@ func (s *Session) measure(ctx context.Context, file string) (int64, string, erro
 		return 0, "", fs.ErrNotExist // the report of a file that is not there has no numbers
 	case err != nil:
 		return 0, "", err
-	case status != 0:
+	case status != 0, size == noFile:
 		return 0, "", fs.ErrNotExist
 	}
 	return size, sum, nil
@@ -114,7 +114,7 @@ const (
 // upload writes a file, given as a word of shell, chunk by chunk.
 func (s *Session) upload(ctx context.Context, file string, content []byte, mode fs.FileMode) error {
 	part := s.tools.base + ".u"
-	s.line(": >" + file)
+	s.line("printf '' >" + file)
 	for at := 0; at < len(content); at += chunkBytes {
 		chunk := content[at:min(at+chunkBytes, len(content))]
 		for try := 0; ; try++ {
@@ -151,7 +151,7 @@ func (s *Session) upload(ctx context.Context, file string, content []byte, mode 
 }
 
 func (s *Session) uploadChunk(ctx context.Context, part string, chunk []byte) error {
-	s.line(": >" + part)
+	s.line("printf '' >" + part)
 	var lines []string
 	if s.tools.b64 != "" {
 		text := base64.StdEncoding.EncodeToString(chunk)
@@ -160,7 +160,7 @@ func (s *Session) uploadChunk(ctx context.Context, part string, chunk []byte) er
 			lines = append(lines, fmt.Sprintf("printf '%%s\\n' %s >>%s.b", text[:n], part))
 			text = text[n:]
 		}
-		s.line(": >" + part + ".b")
+		s.line("printf '' >" + part + ".b")
 	} else {
 		for len(chunk) > 0 {
 			n := min(lineBytes/5, len(chunk))

@@ -106,17 +106,50 @@ func TestTheWatchdogTellsSlowFromDead(t *testing.T) {
 	assert.Zero(t, next)
 }
 
+func TestAGuestThatTheHostKeepsWaitingIsNotCalledSlow(t *testing.T) {
+	const s = time.Second
+	for _, tc := range []struct {
+		name   string
+		at     time.Duration // of the verdict
+		waited time.Duration // until then, for a processor
+		more   time.Duration // it is given
+	}{
+		{"it waited for none", 5 * s, 0, 0},
+		{"it waited for next to none", 5 * s, s / 3, 0},
+		{"it waited half of its silence", 5 * s, 5 * s / 2, 5 * s / 2},
+		{"it waited more than can be", 5 * s, 100 * s, 5 * s},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			var w watchdog
+			w.begin("boot", 0, 10*s, 5*s)
+			require.Equal(t, tc.more > 0, w.credit(tc.at, tc.waited))
+			c, next := w.verdict(tc.at)
+			assert.Equal(t, tc.more, next)
+			assert.Equal(t, tc.more > 0, c == nil)
+		})
+	}
+	var w watchdog
+	w.begin("case x", 0, 10*s, 0)
+	for now := 10 * s; ; now = w.deadline { // on a host that never has a processor
+		require.Less(t, now, 100*s, "it ends there too")
+		if !w.credit(now, 100*s) {
+			assert.Equal(t, 40*s, now)
+			break
+		}
+	}
+}
+
 func TestArgsAreThoseOfTheMachineAndNameNothingThatOthersCouldUse(t *testing.T) {
 	m := Machine{
-		Profile: Asterinas, Kernel: &Kernel{Image: "k", Initrd: "a,b", Params: []string{"loglevel=info", "init=/init"}},
+		Profile: Asterinas, Kernel: &Kernel{Image: "k", Initrd: "a,b", Params: []string{"loglevel=info", "init=/init", "--", "console=ttyS0"}},
 		Disks: []Disk{{File: File{Path: "/a,b"}}}, Network: RestrictedNetwork,
 	}
 	line := strings.Join(m.Args("/d"), " ")
 	for _, want := range []string{
-		"-machine q35", "-cpu Icelake-Server,+x2apic", "-smp 1", "-accel tcg", "-no-reboot",
+		"-machine q35", "-cpu Icelake-Server,+x2apic", "-smp 1", "-accel tcg", "-no-reboot", "-global virtio-pci.disable-legacy=on",
 		"isa-debug-exit,iobase=0xf4,iosize=0x04", "virtconsole", "logfile=/dev/fd/4", "logfile=/dev/fd/5",
 		"file=/a,,b,format=raw", "snapshot=on", "werror=stop", "restrict=on",
-		"-initrd a,b", "-append console=hvc0 earlycon ostd.log_level=error loglevel=info init=/init",
+		"-initrd a,b", "-append console=hvc0 earlycon ostd.log_level=error loglevel=info init=/init -- console=ttyS0",
 	} {
 		assert.Contains(t, line, want)
 	}

@@ -171,7 +171,7 @@ func TestHostileTextStaysHarmless(t *testing.T) {
 }
 
 func TestID(t *testing.T) {
-	id := checkrun.ID{Pulls: []string{"12@main", "9@rel 1=x"}, Run: 7, Attempt: 2, Dispatched: []int64{8, 9}, Policy: "ab", Base: strings.Repeat("a", 40), Merge: strings.Repeat("c", 40)}
+	id := checkrun.ID{Pulls: []string{"12@main", "9@rel 1=x"}, Run: 7, Attempt: 2, Dispatched: []checkrun.Dispatch{{Run: 8, Token: "abc"}, {Run: 9, Token: "def"}}, Policy: "ab", Base: strings.Repeat("a", 40), Merge: strings.Repeat("c", 40)}
 	got, ok := checkrun.ParseID(id.String())
 	require.True(t, ok)
 	assert.True(t, got.Same(id))
@@ -309,4 +309,61 @@ func TestWaiverUpdatesTheSameCheckRun(t *testing.T) {
 	require.Len(t, got, 5)
 	assert.Equal(t, "success", got[4].Conclusion)
 	assert.Len(t, got[1].Annotations, 2)
+}
+
+// The first line of title and summary alike is the answer, with what policy says.
+func TestTheFirstLineAnswers(t *testing.T) {
+	passing := result(checks.KindBuild, "lua", "builds", checks.Passing, checks.Pass)
+	failing := result(checks.KindBuild, "sed", "builds", checks.Regressed, checks.Fail)
+	lost := result(checks.KindBoot, "base", "boots", checks.Undecided, checks.Error)
+	lost.Blame, lost.Reason = checks.BlameInfra, "QEMU was killed"
+	for _, tc := range []struct {
+		name        string
+		cases       []checks.Result
+		opt         checkrun.Options
+		title, line string
+	}{
+		{"good", []checks.Result{passing}, checkrun.Options{}, "No regressions in 1 case", "## ✅ No regressions in 1 case"},
+		{"a regression", []checks.Result{passing, failing}, checkrun.Options{}, "1 regression in 2 cases: sed no longer builds", "## ❌ 1 regression in 2 cases: sed no longer builds"},
+		{"we could not look", []checks.Result{passing, lost}, checkrun.Options{}, "Infrastructure: Could not look at 1 of 2 cases", "## ⚠️ Could not look at 1 of 2 cases"},
+		{"a draft", []checks.Result{passing}, checkrun.Options{Verdict: "action_required", Lead: "Draft", Note: "A draft asks."}, "Draft: No regressions in 1 case", "## ⚠️ Draft: No regressions in 1 case"},
+		{"a waiver", []checks.Result{passing}, checkrun.Options{Lead: "Waived by ann (*why*)", Note: "**Waived**"}, "Waived by ann (*why*): No regressions", `## ✅ Waived by ann \(\*why\*\): No regressions`},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			v := byName(checkrun.Render(sample(tc.cases...), tc.opt))[checkrun.Verdict]
+			assert.True(t, strings.HasPrefix(v.Title, tc.title), v.Title)
+			first, rest, _ := strings.Cut(v.Summary, "\n")
+			assert.True(t, strings.HasPrefix(first, tc.line), first)
+			if tc.opt.Note != "" {
+				assert.True(t, strings.HasPrefix(rest, "\n"+tc.opt.Note+"\n"), rest)
+			}
+		})
+	}
+}
+
+// What failed in a stage before is no infrastructure of this one.
+func TestAStageThatAnEarlierOneKeptFromLooking(t *testing.T) {
+	eval := result(checks.KindEval, "lua", "evaluates", checks.Regressed, checks.Fail)
+	build := result(checks.KindBuild, "lua", "builds", checks.Undecided, checks.Error)
+	build.Blame, build.Reason = checks.BlameUnknown, "does not evaluate, so it cannot be built"
+	b := byName(checkrun.Render(sample(eval, build), checkrun.Options{}))[checkrun.Build]
+	assert.Equal(t, "failure", b.Conclusion)
+	assert.True(t, strings.HasPrefix(b.Title, "Could not look at any of 1 case: does not evaluate"), b.Title)
+	build.Blame = checks.BlameInfra
+	assert.True(t, strings.HasPrefix(byName(checkrun.Render(sample(eval, build), checkrun.Options{}))[checkrun.Build].Title, "Infrastructure: "))
+}
+
+// An annotation says whose fault it is as the report does, and what Nix means.
+func TestAnAnnotationExplains(t *testing.T) {
+	c := result(checks.KindEval, "lua", "evaluates", checks.Regressed, checks.Fail)
+	c.Blame, c.Reason, c.Stage = checks.BlamePackage, "does not evaluate: undefined variable 'libevnt' (overlays/lua.nix:3)", "evaluate"
+	c.Tail = []string{"error: undefined variable 'libevnt'"}
+	c.Causes = []distro.Cause{{File: "overlays/lua.nix", Line: 3, What: "changed"}}
+	a := byName(checkrun.Render(sample(c), checkrun.Options{}))[checkrun.Evaluate].Annotations
+	require.Len(t, a, 1)
+	assert.Equal(t, "overlays/lua.nix", a[0].GetPath())
+	assert.Equal(t, 3, a[0].GetStartLine())
+	for _, line := range []string{"lua evaluates: pass → fail (regressed).", "Reason: does not evaluate: undefined variable 'libevnt'", "Stage: evaluate", "Whose fault: the package's: the kernel under test has no part in this stage", "Likely cause: the change of this file", "What it usually means: The Nix file uses the name"} {
+		assert.Contains(t, a[0].GetMessage(), line)
+	}
 }

@@ -1,6 +1,7 @@
 package checkrun
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -20,12 +21,19 @@ type ID struct {
 	Run     int64
 	Attempt int
 	// Dispatched are the runs that were dispatched for the same commit.
-	Dispatched []int64
+	Dispatched []Dispatch
 	// Policy is a short hash of what else decides: waivers, policy.
 	Policy string
 	// Base and Merge are the commits that were compared; they are told, and
 	// decide nothing: both move with the base branch.
 	Base, Merge string
+}
+
+// Dispatch is a run that was dispatched: its number, and the token in its name,
+// which nobody could guess beforehand.
+type Dispatch struct {
+	Run   int64
+	Token string
 }
 
 const prefix = "asterbot1"
@@ -56,7 +64,7 @@ func (id ID) String() string {
 	}
 	var runs []string
 	for _, r := range id.Dispatched {
-		runs = append(runs, strconv.FormatInt(r, 10))
+		runs = append(runs, strconv.FormatInt(r.Run, 10)+"."+r.Token)
 	}
 	add("rebuilds", strings.Join(runs, ","))
 	add("policy", id.Policy)
@@ -90,8 +98,9 @@ func ParseID(s string) (ID, bool) {
 			}
 		case "rebuilds":
 			for part := range strings.SplitSeq(v, ",") {
-				n, perr := strconv.ParseInt(part, 10, 64)
-				id.Dispatched, err = append(id.Dispatched, n), perr
+				run, token, _ := strings.Cut(part, ".")
+				n, perr := strconv.ParseInt(run, 10, 64)
+				id.Dispatched, err = append(id.Dispatched, Dispatch{n, token}), errors.Join(err, perr)
 			}
 		case "policy":
 			id.Policy = v

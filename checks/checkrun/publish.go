@@ -98,7 +98,8 @@ func (p *Publisher) publish(ctx context.Context, sha string, w Run, have *gh.Che
 		if u.Actions == nil {
 			u.Actions = []*gh.CheckRunAction{}
 		}
-		if w.Text != "" {
+		if w.Text != "" || have.GetOutput().GetText() != "" {
+			// What is left out stays: a waiver that was withdrawn would.
 			u.Output.Text = gh.String(w.Text)
 		}
 		if !last {

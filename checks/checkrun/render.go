@@ -84,9 +84,10 @@ type Options struct {
 	ID ID
 	// Whole is the address of the whole report.
 	Whole string
-	// Note stands above the summary: Markdown of this program's own.
+	// Note stands below the summary's first line: Markdown of this program's own.
 	Note string
-	// Lead stands before the title: "Draft", "Waived".
+	// Lead stands before the title and in the summary's first line: "Draft",
+	// "Waived".
 	Lead string
 	// Verdict is the conclusion of the verdict where policy decides otherwise
 	// than the report, such as "action_required".
@@ -125,6 +126,10 @@ func Render(r *checks.Report, opt Options) []Run {
 			}
 		} else {
 			run.Annotations = annotations(r, part.Cases)
+			if part.Conclusion == checks.Errored && r.Conclusion == checks.Failure && len(r.Errors) == 0 && !slices.ContainsFunc(part.Cases, func(c checks.Result) bool { return c.Blame == checks.BlameInfra }) {
+				// What failed in a stage before is why nobody could look here.
+				run.Title = strings.TrimPrefix(run.Title, infrastructure)
+			}
 		}
 		if opt.Verdict == "action_required" && run.Conclusion == "success" {
 			// A stage whose results nobody has looked at is not green either.
@@ -146,17 +151,33 @@ func render(name string, r *checks.Report, opt Options) Run {
 		line = opt.Lead + ": " + line
 	}
 	run.Title = title(r, r.Conclusion, line)
-	note := opt.Note
-	if note != "" {
-		note += "\n\n"
-	}
-	run.Summary = note + report.Markdown(r, report.MarkdownOptions{Limit: MaxText - len(note), Whole: opt.Whole})
-	run.Summary = Clip(run.Summary, MaxText)
+	run.Summary = Clip(summary(r, opt), MaxText)
 	run.Text = Clip(opt.Text, MaxText)
 	if opt.Buttons {
 		run.Actions = buttons(r.Conclusion)
 	}
 	return run
+}
+
+// summary is the report below one line that answers; what policy says about it
+// belongs into that line, and its reasons stand right below.
+func summary(r *checks.Report, opt Options) string {
+	lead := report.Escape(opt.Lead)
+	text := report.Markdown(r, report.MarkdownOptions{Limit: MaxText - len(opt.Note) - len(lead) - 16, Whole: opt.Whole})
+	if opt.Note == "" && lead == "" {
+		return text
+	}
+	answer, rest, _ := strings.Cut(text, "\n")
+	if mark, line, ok := strings.Cut(strings.TrimPrefix(answer, "## "), " "); ok && lead != "" {
+		if opt.Verdict == "action_required" {
+			mark = "⚠️"
+		}
+		answer = "## " + mark + " " + lead + ": " + line
+	}
+	if opt.Note != "" {
+		answer += "\n\n" + opt.Note + "\n"
+	}
+	return answer + "\n" + rest
 }
 
 func buttons(c checks.Conclusion) []*gh.CheckRunAction {
@@ -186,10 +207,12 @@ func conclusion(c checks.Conclusion) string {
 	}
 }
 
+const infrastructure = "Infrastructure: "
+
 // title marks what infrastructure kept us from seeing.
 func title(r *checks.Report, c checks.Conclusion, line string) string {
 	if c == checks.Errored && !slices.ContainsFunc(r.Cases, func(c checks.Result) bool { return c.Verdict == checks.Undecided && c.Now == checks.Fail }) && len(r.Change.Conflicts) == 0 {
-		line = "Infrastructure: " + line
+		line = infrastructure + line
 	}
 	return Title(line)
 }
@@ -346,13 +369,24 @@ func message(c checks.Result, what string) string {
 	if c.Stage != "" {
 		fmt.Fprintf(&b, "Stage: %s\n", report.Plain(c.Stage))
 	}
-	fmt.Fprintf(&b, "Whose fault: %s\n", fault(c))
+	if f := report.Fault(c); f != "" {
+		fmt.Fprintf(&b, "Whose fault: %s\n", f)
+	}
 	likely := report.Plain(clipBytes(what, 500))
+	switch likely {
+	case "changed":
+		likely = "the change of this file"
+	case "new":
+		likely = "this file, which is new"
+	}
 	if len(c.Likely) > 0 {
 		likely = strings.TrimPrefix(likely+"; the kernel logged: "+report.Plain(clipBytes(c.Likely[0], 500)), "; ")
 	}
 	if likely != "" {
 		fmt.Fprintf(&b, "Likely cause: %s\n", likely)
+	}
+	if e := report.Explained(c); e != "" {
+		fmt.Fprintf(&b, "What it usually means: %s\n", report.Plain(clipBytes(e, 1000)))
 	}
 	if c.Waived != "" {
 		fmt.Fprintf(&b, "Waived: %s\n", report.Plain(clipBytes(c.Waived, 500)))
@@ -365,18 +399,6 @@ func orUnknown(s checks.Status) checks.Status {
 		return checks.Unknown
 	}
 	return s
-}
-
-func fault(c checks.Result) string {
-	switch c.Blame {
-	case checks.BlameKernel:
-		return "the kernel's (the same case passes on the control kernel)"
-	case checks.BlamePackage:
-		return "the package's"
-	case checks.BlameInfra:
-		return "infrastructure"
-	}
-	return "unknown"
 }
 
 func clipBytes(s string, n int) string {

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +15,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/asterinas/asterbot/checks"
 	"github.com/asterinas/asterbot/distro"
@@ -28,6 +30,8 @@ const (
 	MaxCases = 100_000
 	// MaxString bounds each text in it, in bytes.
 	MaxString = 64 << 10
+	// maxTokens bounds its values, names and brackets together.
+	maxTokens = 8_000_000
 )
 
 // DecodeError says why a document was refused.
@@ -104,7 +108,12 @@ func conclusionAllowed(got, want checks.Conclusion) bool {
 }
 
 func decode(r io.Reader, schema string, into any) error {
-	data, err := io.ReadAll(io.LimitReader(r, MaxDocument+1))
+	var b bytes.Buffer
+	if l, ok := r.(interface{ Len() int }); ok {
+		b.Grow(min(l.Len(), MaxDocument) + bytes.MinRead)
+	}
+	_, err := b.ReadFrom(io.LimitReader(r, MaxDocument+1))
+	data := b.Bytes()
 	if err != nil {
 		return fmt.Errorf("read %s document: %w", schema, err)
 	}
@@ -123,6 +132,9 @@ func decode(r io.Reader, schema string, into any) error {
 	if head.Schema != schema {
 		return refuse("schema", fmt.Errorf("%q, expected %q", head.Schema, schema))
 	}
+	if path, err := bounded(data); err != nil {
+		return refuse(path, err)
+	}
 	if err := json.Unmarshal(data, into, json.RejectUnknownMembers(true)); err != nil {
 		return refuse("", reworded(err))
 	}
@@ -130,6 +142,25 @@ func decode(r io.Reader, schema string, into any) error {
 		return refuse(path, err)
 	}
 	return nil
+}
+
+// bounded looks at a document without making anything of it: three bytes, "{},",
+// are a case of some hundred bytes in memory.
+func bounded(data []byte) (path string, err error) {
+	d := jsontext.NewDecoder(bytes.NewBuffer(data))
+	for n := 0; ; n++ {
+		if _, err := d.ReadToken(); err == io.EOF {
+			return "", nil
+		} else if err != nil {
+			return "", reworded(err)
+		}
+		if kind, length := d.StackIndex(d.StackDepth()); kind == '[' && length > MaxCases {
+			return string(d.StackPointer()), fmt.Errorf("more than %d elements", MaxCases)
+		}
+		if n > maxTokens {
+			return "", fmt.Errorf("more than %d values", maxTokens)
+		}
+	}
 }
 
 func reworded(err error) error {

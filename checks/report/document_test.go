@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -184,4 +185,24 @@ func FuzzDecodeReport(f *testing.F) {
 			encoded(t, r)
 		}
 	})
+}
+
+// Three bytes of a document are some hundred in memory: what is too much is
+// refused before anything is made of it.
+func TestADocumentThatGrowsInMemory(t *testing.T) {
+	for name, doc := range map[string]string{
+		"cases":           `{"schema":"asterbot/report/1","cases":[` + strings.Repeat("{},", 2_000_000) + `{}]}`,
+		"texts of a case": `{"schema":"asterbot/report/1","cases":[{"tail":[` + strings.Repeat(`"",`, 2_000_000) + `""]}]}`,
+		"lists of lists":  `{"schema":"asterbot/report/1","cases":[` + strings.TrimSuffix(strings.Repeat(`{"tail":[`+strings.Repeat(`"",`, 90_000)+`""]},`, 100), ",") + `]}`,
+		"very deep":       `{"schema":"asterbot/report/1","cases":` + strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000) + `}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			_, err := report.DecodeReport(strings.NewReader(doc))
+			runtime.ReadMemStats(&after)
+			require.Error(t, err)
+			assert.Less(t, (after.TotalAlloc-before.TotalAlloc)>>20, uint64(200), "%v", err)
+		})
+	}
 }

@@ -282,9 +282,16 @@ func (f failure) AlsoFailing() string {
 }
 
 // Fault says whose it is, in a sentence.
-func (f failure) Fault() string {
+func (f failure) Fault() string { return Fault(f.Result) }
+
+// Fault says whose fault a failure is, and how that is known; empty where it
+// is not said.
+func Fault(f checks.Result) string {
 	switch f.Blame {
 	case checks.BlameKernel:
+		if f.Of == distro.KindKernel {
+			return "the kernel's: it is what does not build"
+		}
 		return "the kernel's: the same case passes on the control kernel"
 	case checks.BlamePackage:
 		switch f.Kind {
@@ -351,7 +358,7 @@ func arrange(r *checks.Report) view {
 				continue
 			}
 			same[way] = len(v.Failures)
-			v.Failures = append(v.Failures, failure{Result: c, Title: Sentence(c), Machine: machine(r, c.Machine), Explained: explained(c)})
+			v.Failures = append(v.Failures, failure{Result: c, Title: Sentence(c), Machine: machine(r, c.Machine), Explained: Explained(c)})
 		}
 	}
 	slices.SortStableFunc(v.Failures, func(a, b failure) int { return cmp.Compare(rank(a.Result), rank(b.Result)) })
@@ -532,9 +539,9 @@ func placed(c distro.Cause) int {
 	return 1
 }
 
-// explained adds what is known of common Nix errors to a failing evaluation or
-// build.
-func explained(c checks.Result) string {
+// Explained is what is known of common Nix errors where an evaluation or a build
+// failed with one, with names and code between backticks; else it is empty.
+func Explained(c checks.Result) string {
 	if c.Kind != checks.KindEval && c.Kind != checks.KindBuild {
 		return ""
 	}

@@ -32,6 +32,10 @@ func (r *run) try(ctx context.Context, m Machine, c distro.CaseSpec) (checks.Out
 			return o, false
 		case errors.Is(err, testvm.ErrGuestEnded):
 			return o, false
+		case errors.Is(err, testvm.ErrNotRun):
+			// A case before it left the machine so: this one gets a fresh one.
+			o.Status, o.Infra, o.Reason = checks.Error, true, firstLine(err.Error())
+			return o, false
 		case errors.Is(err, testvm.ErrShellGone):
 			o.Status, o.Reason, o.Title = checks.Fail, "the shell that ran it is gone", "the shell is gone"
 			return o, false
@@ -118,7 +122,7 @@ func (r *run) endedIn(c distro.CaseSpec, o checks.Outcome, e testvm.Ending) chec
 		o.Reason, o.Title = "the machine powered off while it ran", "the machine powered off"
 	default:
 		o.Reason = fmt.Sprintf("%s: %s", e.Outcome, e.Reason)
-		o.TimedOut = e.Outcome == testvm.Timeout || e.Outcome == testvm.Hang
+		o.TimedOut = timedOut(e)
 	}
 	if len(e.Screenshot) > 0 && r.Suite.Graphical {
 		o.Image = r.save("screen-"+slug(c.Name)+".png", e.Screenshot)

@@ -156,7 +156,7 @@ func (b *bootTries) outcome(r *run) checks.Outcome {
 	case b.last != nil:
 		o.Status, o.Stage, o.Reason, o.Title = checks.Fail, b.stage(), b.reason(), b.last.Title
 		o.Trace, o.Tail = frames(b.last.Trace), b.tail
-		o.TimedOut = b.last.Outcome == testvm.Timeout || b.last.Outcome == testvm.Hang
+		o.TimedOut = timedOut(*b.last)
 		if b.passes > 0 {
 			o.Reason = fmt.Sprintf("failed %d of %d times: %s", b.attempts-b.passes, b.attempts, o.Reason)
 		}

@@ -154,7 +154,7 @@ func (i Install) install(ctx context.Context, installer testvm.Installer) (*test
 	case !in.OK:
 		o.Status, o.Passes, o.Reason, o.Title = checks.Fail, 0, in.Reason, title(in.Reason)
 		o.Tail, o.Trace = g.said(), frames(e.Trace)
-		o.TimedOut = e.Outcome == testvm.Timeout || e.Outcome == testvm.Hang
+		o.TimedOut = timedOut(e)
 		if machine.Outcome == checks.MachineOK {
 			machine.Reason = in.Reason
 		}

@@ -275,7 +275,11 @@ func WithInit(p testvm.Profile, k testvm.Kernel) []string {
 	told := func(param string) bool {
 		return strings.HasPrefix(param, "init=") || strings.HasPrefix(param, "rdinit=")
 	}
-	if p.Name != testvm.Asterinas.Name || k.Initrd == "" || slices.ContainsFunc(k.Params, told) {
+	own := k.Params // those after "--" are for init
+	if i := slices.Index(own, "--"); i >= 0 {
+		own = own[:i]
+	}
+	if p.Name != testvm.Asterinas.Name || k.Initrd == "" || slices.ContainsFunc(own, told) {
 		return k.Params
 	}
 	return append([]string{"init=/init"}, k.Params...)

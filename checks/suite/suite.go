@@ -18,7 +18,6 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -76,6 +75,8 @@ type Job struct {
 	// Retries is how often a case that failed is run again, each time on a
 	// fresh machine.
 	Retries int
+	// Hangs, if set, are shared with the jobs of other systems on the same kernel.
+	Hangs *Hangs
 	// Parallel is how many machines may run at once; zero means 2. The memory
 	// budget bounds them further.
 	Parallel int
@@ -222,8 +223,16 @@ func (r *run) rounds(ctx context.Context, first Machine) {
 func (r *run) again(round int) []distro.CaseSpec {
 	var out []distro.CaseSpec
 	for _, c := range r.Suite.Cases {
-		failed := slices.ContainsFunc(r.tries[c.Name], func(o checks.Outcome) bool { return o.Status == checks.Fail })
-		if len(r.tries[c.Name]) > 0 && (round < r.Attempts || failed && round <= r.Retries) {
+		failed, waited := 0, 0
+		for _, o := range r.tries[c.Name] {
+			if o.Status == checks.Fail {
+				failed++
+			}
+			if o.TimedOut {
+				waited++
+			}
+		}
+		if len(r.tries[c.Name]) > 0 && (round < r.Attempts || failed > 0 && round <= r.Retries) && waited <= maxWaits {
 			out = append(out, c)
 		}
 	}
@@ -233,10 +242,17 @@ func (r *run) again(round int) []distro.CaseSpec {
 // firstMachine boots the first machine: whether that works is a case. A
 // failure is looked at again, as that of any case is.
 func (r *run) firstMachine(ctx context.Context) Machine {
-	for try := 0; try <= r.Retries && ctx.Err() == nil; try++ {
+	waits := 0
+	for try := 0; try <= r.Retries && waits <= maxWaits && ctx.Err() == nil; try++ {
 		m, ok := r.machine(ctx, true)
 		if !ok || m != nil || r.boot.passes > 0 {
 			return m
+		}
+		if e := r.boot.last; e != nil && timedOut(*e) {
+			waits++
+			if r.Hangs.again(r.Profile + ": " + e.Title) {
+				break
+			}
 		}
 	}
 	return nil
@@ -300,6 +316,10 @@ func (r *run) didNotComeUp(failed *BootError) {
 // one when it ends, unless the cases build on each other.
 func (r *run) sequence(ctx context.Context, m Machine, specs []distro.CaseSpec) {
 	for i := 0; i < len(specs) && ctx.Err() == nil; i++ {
+		if r.hopeless() {
+			r.givenUp(specs[i:])
+			break
+		}
 		if m == nil {
 			var ok bool
 			if m, ok = r.machine(ctx, false); m == nil {
@@ -386,6 +406,10 @@ func (r *run) each(ctx context.Context, first Machine, specs []distro.CaseSpec) 
 func (r *run) alone(ctx context.Context, m Machine, c distro.CaseSpec, powerOff bool) {
 	for try := range 2 {
 		if m == nil {
+			if r.hopeless() {
+				r.givenUp([]distro.CaseSpec{c})
+				return
+			}
 			var ok bool
 			if m, ok = r.machine(ctx, false); m == nil {
 				r.unsettled([]distro.CaseSpec{c}, ok)

@@ -56,6 +56,8 @@ func (l *lab) Boot(context.Context) (suite.Machine, error) {
 	switch how {
 	case "panic":
 		return nil, &suite.BootError{Ending: testvm.Ending{Outcome: testvm.Panic, Title: "no init", Reason: "no init found", Stage: console.StageRootfs, Exit: 65}}
+	case "hang":
+		return nil, &suite.BootError{Ending: testvm.Ending{Outcome: testvm.Hang, Title: "hang after stage components", Stage: console.StageComponents, Exit: -1}}
 	case "infra":
 		return nil, errors.New("QEMU is not there")
 	}
@@ -157,6 +159,20 @@ func brief(o checks.Outcome) string {
 	return s
 }
 
+func TestTheHangOfAKernelIsSeenTwiceAndNotInEverySystemAgain(t *testing.T) {
+	var hangs suite.Hangs
+	var started []int
+	for range 3 {
+		l := &lab{boots: []string{"hang"}}
+		job := suite.Job{Of: distro.KindSuite, Name: "s", Machine: "m", Profile: "asterinas", Retries: 2, Hangs: &hangs}
+		ran, err := job.Run(t.Context(), l, nil)
+		require.NoError(t, err)
+		assert.Equal(t, checks.Fail, ran.Outcomes[job.Boots()].Status)
+		started = append(started, l.started)
+	}
+	assert.Equal(t, []int{2, 1, 1}, started)
+}
+
 func TestEveryCaseIsSettled(t *testing.T) {
 	for _, c := range []struct {
 		what    string
@@ -177,6 +193,10 @@ func TestEveryCaseIsSettled(t *testing.T) {
 		{"a sequence is looked at again as a whole", distro.MachineOrdered, nil, []string{"a: pass", "b: flaky=1"}, 1, "pass; pass 2/2; fail 1/2", checks.MachineOK, 2},
 		{"each case has a machine", distro.MachineFresh, nil, []string{"a: pass", "b: panic", "c: fail"}, 0, "pass; pass; fail; fail", checks.MachinePanic, 3},
 		{"a hang is the case's", "", nil, []string{"a: hang", "b: pass"}, 0, "pass; fail; pass", checks.MachineHang, 2},
+		{"a hang is waited for twice and not more often", "", nil, []string{"a: hang", "b: pass"}, 4, "pass; fail 0/2; pass", checks.MachineHang, 3},
+		{"when all hang the rest is given up", "", nil, []string{"a: hang", "b: hang", "c: hang", "d: hang", "e: pass"}, 0, "pass; fail; fail; fail; error; error", checks.MachineHang, 3},
+		{"when some pass it is not", "", nil, []string{"a: pass", "b: hang", "c: hang", "d: hang", "e: pass"}, 0, "pass; pass; fail; fail; fail; pass", checks.MachineHang, 4},
+		{"a boot that hangs is waited for twice and not more often", "", []string{"hang"}, []string{"a: pass"}, 4, "fail 0/2; error", checks.MachineHang, 2},
 		{"an oops is the case's, though its command passed", "", nil, []string{"a: oops", "b: pass"}, 0, "pass; fail; pass", checks.MachineOops, 2},
 		{"a case that powers the machine off fails", "", nil, []string{"a: off", "b: pass"}, 0, "pass; fail; pass", checks.MachineOK, 2},
 		{"our own failure is tried again in silence", "", nil, []string{"a: infra-once", "b: pass"}, 0, "pass; pass; pass", checks.MachineOK, 2},

@@ -43,12 +43,15 @@ type stepCommand struct {
 func stepCommands() []stepCommand {
 	return []stepCommand{
 		{"plan", (*step).plan},
+		{"kernel", (*step).kernel},
 		{"build", func(s *step, ctx context.Context) error { return s.shard(ctx, "build") }},
 		{"boot", func(s *step, ctx context.Context) error { return s.shard(ctx, "boot") }},
 		{"report", (*step).report},
 		{"check", (*step).check},
 		{"publish", (*step).publish},
 		{"comment", (*step).comment},
+		{"history", (*step).history},
+		{"track", (*step).track},
 		{"release", (*step).release},
 		{"doctor", func(s *step, ctx context.Context) error { return s.bot(ctx, s.foreign(), "doctor") }},
 	}
@@ -108,6 +111,9 @@ func (s *step) open() error {
 		return fmt.Errorf("read the event: %w", err)
 	}
 	s.event, err = action.ParseEvent(s.Getenv("GITHUB_EVENT_NAME"), data, s.Getenv("GITHUB_SHA"))
+	if head := s.input("head"); err == nil && head != "" {
+		err = s.event.About(head)
+	}
 	return err
 }
 
@@ -201,7 +207,7 @@ func (s *step) subject(ctx context.Context) ([]string, error) {
 	if s.event.Untrusted && s.Getenv("ASTERBOT_TRUST") != "all" {
 		args = append(args, "--untrusted")
 	}
-	return append(args, s.takeKernels()...), nil
+	return args, nil
 }
 
 // plan finds what the change affects, and leaves the jobs that settle it.
@@ -213,16 +219,15 @@ func (s *step) plan(ctx context.Context) error {
 	if s.input("all") == "true" {
 		args = append(args, "--all")
 	}
+	for _, name := range strings.Fields(s.input("only")) {
+		args = append(args, "--only="+name)
+	}
 	var doc bytes.Buffer
 	if err := s.bot(ctx, &doc, append([]string{"plan", "--json"}, args...)...); err != nil {
 		return err
 	}
 	plan, err := report.DecodePlan(bytes.NewReader(doc.Bytes()))
 	if err != nil {
-		return err
-	}
-	path := s.path("plan")
-	if err := writeDocument(path, doc.Bytes()); err != nil {
 		return err
 	}
 	c, err := s.policy(ctx, plan)
@@ -244,6 +249,16 @@ func (s *step) plan(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := s.announceKernels(plan, c, kernels); err != nil {
+		return err
+	}
+	path := s.path("plan")
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	if err := writePlan(path, plan); err != nil {
+		return err
+	}
 	over := int(minutes) > c.Budget.Minutes && s.event.Untrusted
 	for name, value := range map[string]any{"first": first, "rest": rest, "matrix": shards, "kernel": kernels} {
 		if err := s.matrix(name, value); err != nil {
@@ -251,7 +266,7 @@ func (s *step) plan(ctx context.Context) error {
 		}
 	}
 	for name, value := range map[string]string{
-		"first-jobs": strconv.Itoa(len(first)), "rest-jobs": strconv.Itoa(len(rest)), "kernel-jobs": strconv.Itoa(len(kernels)),
+		"first-jobs": strconv.Itoa(len(first)), "rest-jobs": strconv.Itoa(len(rest)), "jobs": strconv.Itoa(len(shards)), "kernel-jobs": strconv.Itoa(len(kernels)),
 		"plan": path, "minutes": strconv.Itoa(int(minutes)), "over-budget": strconv.FormatBool(over), "max-parallel": strconv.Itoa(c.Budget.MaxParallel),
 	} {
 		if err := s.files.Output(name, value); err != nil {
@@ -328,11 +343,40 @@ func (s *step) shard(ctx context.Context, stage string) error {
 	if n < 0 || n >= len(shards) {
 		return usage("input shard: the plan has %d shards, counted from 0", len(shards))
 	}
-	if stage == "build" {
-		s.makeRoom(ctx, shards[n])
+	s.makeRoom(ctx, shards[n])
+	// Where the configuration has a kernel built by a command, its absence is an
+	// error of what boots it: nothing is tested with another one.
+	c, err := s.policy(ctx, plan)
+	if err != nil {
+		return err
 	}
-	args = append([]string{stage, "--plan", s.path("plan"), "--shard", strconv.Itoa(n), "--out", s.path("results"), "--base-on-demand"}, args...)
+	wanted, err := s.kernels(ctx, plan, c)
+	if err != nil {
+		return err
+	}
+	args = append(args, s.takeKernels(wanted)...)
+	if s.input("flavour") == "release" {
+		args = append(args, "--fresh")
+	}
+	if url := s.input("binary-cache"); url != "" {
+		args = append(args, "--fill-cache", url)
+	}
+	args = append([]string{stage, "--plan", s.path("plan"), "--shard", strconv.Itoa(n), "--out", s.path("results"), "--base-on-demand"}, append(args, s.again()...)...)
 	return s.early(ctx, s.bot(ctx, s.foreign(), args...))
+}
+
+// again looks past remembered failures where somebody asked to look once more: a
+// run's further attempts are such, whoever presses GitHub's button or says
+// /rebuild.
+func (s *step) again() []string {
+	again := s.input("again")
+	if n, err := strconv.Atoi(s.Getenv("GITHUB_RUN_ATTEMPT")); again == "" && err == nil && n > 1 {
+		again = "failures"
+	}
+	if again == "" {
+		return nil
+	}
+	return []string{"--again", again}
 }
 
 // early shows what a shard found in its own summary, before the others are done.
@@ -370,14 +414,23 @@ func (s *step) check(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	args = append(args, s.again()...)
 	out := s.path("out")
+	args = append(args, s.takeKernels(nil)...)
+	if s.input("all") == "true" {
+		args = append(args, "--all")
+	}
 	err = s.bot(ctx, s.foreign(), append([]string{"check", "--out", out}, args...)...)
 	return s.show(out, err)
 }
 
 // report assembles what the shards left.
 func (s *step) report(ctx context.Context) error {
-	results, notes, err := newestResults(s.path("results"), s.Getenv("GITHUB_RUN_ATTEMPT"))
+	plan, err := readDocument(s.path("plan"), report.DecodePlan)
+	if err != nil {
+		return err
+	}
+	results, notes, err := newestResults(s.path("results"), s.Getenv("GITHUB_RUN_ATTEMPT"), plan)
 	if err != nil {
 		return err
 	}
@@ -390,13 +443,13 @@ func (s *step) report(ctx context.Context) error {
 }
 
 // resultsName is the folder that an artifact of a shard becomes when it is downloaded.
-var resultsName = regexp.MustCompile(`^asterbot-results-([0-9]{1,3})-([0-9]{1,3})$`)
+var resultsName = regexp.MustCompile(`^asterbot-results-([0-9]{1,3}|kernel-head|kernel-base)-([0-9]{1,3})$`)
 
 // newestResults keeps of each shard what its last attempt left: a shard that ran
 // again because its first runner died must not be judged by the first. It returns
 // a folder with nothing else in it. Attempts that this run has not made yet are
 // not believed.
-func newestResults(dir, attempt string) (string, []string, error) {
+func newestResults(dir, attempt string, plan *checks.Plan) (string, []string, error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, os.ErrNotExist) {
 		return dir, nil, noResults(dir)
@@ -440,8 +493,55 @@ func newestResults(dir, attempt string) (string, []string, error) {
 		if err := os.Rename(filepath.Join(dir, name), filepath.Join(kept, name)); err != nil {
 			return "", nil, err
 		}
+		if n, err := strconv.Atoi(shard); err == nil {
+			if err := onlyItsOwn(filepath.Join(kept, name), plan, n); err != nil {
+				notes = append(notes, report.Plain(err.Error())+"; they were not used")
+				if err := os.RemoveAll(filepath.Join(kept, name)); err != nil {
+					return "", nil, err
+				}
+			}
+		}
+	}
+	of := func(side string) string {
+		if n, ok := newest["kernel-"+side]; ok {
+			return fmt.Sprintf("asterbot-results-kernel-%s-%d", side, n)
+		}
+		return ""
+	}
+	if err := mergeKernels(kept, of("base"), of("head"), plan); err != nil {
+		return "", nil, err
+	}
+	if found, _ := filepath.Glob(filepath.Join(kept, "*", "results.json")); len(found) == 0 { // the pattern is well-formed
+		return kept, notes, noResults(kept)
 	}
 	return kept, notes, nil
+}
+
+// onlyItsOwn holds the results of a shard against its part of the plan: a shard
+// runs the change's code, and settles nothing of another's.
+func onlyItsOwn(dir string, plan *checks.Plan, shard int) error {
+	part, err := pipeline.Part(plan, shard)
+	if err != nil {
+		return err
+	}
+	file := filepath.Join(dir, "results.json")
+	if !isFile(file) {
+		return nil
+	}
+	rs, err := readDocument(file, report.DecodeResults)
+	if err != nil {
+		return fmt.Errorf("the results of shard %d cannot be read: %w", shard, err)
+	}
+	subjects := map[checks.Case]bool{}
+	for _, p := range part.Cases {
+		subjects[checks.Case{Of: p.Of, Subject: p.Subject}] = true
+	}
+	for _, r := range rs.Cases {
+		if !subjects[checks.Case{Of: r.Of, Subject: r.Subject}] {
+			return fmt.Errorf("the results of shard %d are about %s %s, which is not its own", shard, r.Of, r.Subject)
+		}
+	}
+	return nil
 }
 
 // noResults says that no shard left anything, so that there is a report all the
@@ -474,11 +574,4 @@ func (s *step) show(out string, ran error) error {
 		return err
 	}
 	return conclude(rep.Conclusion)
-}
-
-func writeDocument(path string, data []byte) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return err
-	}
-	return os.WriteFile(path, data, 0o644)
 }

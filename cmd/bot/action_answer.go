@@ -26,6 +26,21 @@ type answerer struct {
 	config      *config.Config
 }
 
+// reply is what comes of a command: whether it was done, and the line that goes into
+// the answer.
+type reply struct {
+	done bool
+	text string
+}
+
+// The reactions, as the App has them: seen, and then exactly one of the others.
+const (
+	reactSeen    = "eyes"
+	reactDone    = "rocket"
+	reactNot     = "confused"
+	reactRefused = "-1"
+)
+
 // compatWorkflow is the name of the workflow whose runs are ours.
 const compatWorkflow = "compat.yml"
 
@@ -57,30 +72,46 @@ func (a *answerer) answer(ctx context.Context, asked []command.Command, problems
 		if strings.Contains(said, outsider) {
 			return nil
 		}
-		return a.say(ctx, strings.Join(refused, "\n")+"\n"+outsider+mark)
-	}
-	if len(allowed) > 0 {
-		if _, _, err := a.client.Reactions.CreateIssueCommentReaction(ctx, a.owner, a.repo, a.event.Comment.ID, "eyes"); err != nil {
-			return couldNotLook(fmt.Errorf("react to the comment: %w", err))
+		if err := a.say(ctx, strings.Join(refused, "\n")+"\n"+outsider+mark); err != nil {
+			return err
 		}
+		return a.react(ctx, reactRefused)
 	}
-	lines := refused
+	if err := a.react(ctx, reactSeen); err != nil {
+		return err
+	}
+	lines, outcome := refused, reactDone
+	if len(refused) > 0 {
+		outcome = reactRefused
+	}
 	for _, p := range problems {
-		lines = append(lines, p.Message)
+		lines, outcome = append(lines, p.Message), reactNot
 	}
 	for _, c := range allowed {
-		line, err := a.obey(ctx, c)
+		did, err := a.obey(ctx, c)
 		if err != nil {
 			return couldNotLook(fmt.Errorf("/%s: %w", c.Name, err))
 		}
-		if line != "" {
-			lines = append(lines, line)
+		if did.text != "" {
+			lines = append(lines, did.text)
+		}
+		if !did.done {
+			outcome = reactNot
 		}
 	}
-	if len(lines) == 0 {
-		return nil // the run itself is the answer
+	if len(lines) > 0 { // else the run itself is the answer
+		if err := a.say(ctx, strings.Join(lines, "\n\n")+"\n"+mark); err != nil {
+			return err
+		}
 	}
-	return a.say(ctx, strings.Join(lines, "\n\n")+"\n"+mark)
+	return a.react(ctx, outcome)
+}
+
+func (a *answerer) react(ctx context.Context, content string) error {
+	if _, _, err := a.client.Reactions.CreateIssueCommentReaction(ctx, a.owner, a.repo, a.event.Comment.ID, content); err != nil {
+		return couldNotLook(fmt.Errorf("react to the comment: %w", err))
+	}
+	return nil
 }
 
 // level is the sender's permission, as GitHub says; never what the comment says
@@ -128,46 +159,47 @@ func (a *answerer) say(ctx context.Context, body string) error {
 	return nil
 }
 
-// obey does what a command says; the line it returns goes into the answer.
-func (a *answerer) obey(ctx context.Context, c command.Command) (string, error) {
+// obey does what a command says.
+func (a *answerer) obey(ctx context.Context, c command.Command) (reply, error) {
 	if c.Name == command.Help {
-		return a.help(), nil
-	}
-	if c.Name == command.Explain || c.Name == command.Waive {
-		return fmt.Sprintf("`/%s` needs the GitHub App, which remembers reports and waivers. Without it the report of the run explains every failure, and a failure is let pass in the list of known failures.", c.Name), nil
+		return reply{true, command.Manual(func(n command.Name) string { return string(a.config.Permissions[string(n)]) })}, nil
 	}
 	if c.Name == command.Rebuild && len(c.Targets) > 0 {
-		return "Single packages are rebuilt by the GitHub App. `/rebuild` runs again what failed, `/rebuild all` everything.", nil
+		return reply{text: "Single packages are rebuilt by the GitHub App. `/rebuild` runs again what failed, `/rebuild all` everything."}, nil
 	}
 	pr, _, err := a.client.PullRequests.Get(ctx, a.owner, a.repo, a.event.Number)
 	if err != nil {
-		return "", err
+		return reply{}, err
 	}
 	if pr.GetState() != "open" {
-		return "The pull request is closed.", nil
+		return reply{text: "The pull request is closed."}, nil
 	}
 	head := pr.GetHead().GetSHA()
 	if c.Head != "" && !strings.HasPrefix(head, c.Head) {
-		return fmt.Sprintf("The pull request is at %.12s, not at %s: nothing was done.", head, c.Head), nil
+		return reply{text: fmt.Sprintf("The pull request is at %.12s, not at %s: nothing was done.", head, c.Head)}, nil
 	}
 	if c.Head == "" {
 		seen, err := a.seenBefore(ctx, head)
 		if err != nil {
-			return "", err
+			return reply{}, err
 		}
 		if !seen {
-			return fmt.Sprintf("The pull request got commit %.12s after your comment, so it is not clear what you meant: nothing was done. Say `/%s head=%.12s` to mean it.", head, c.Name, head), nil
+			return reply{text: fmt.Sprintf("The pull request got commit %.12s after your comment, so it is not clear what you meant: nothing was done. Say `/%s head=%.12s` to mean it.", head, c.Name, head)}, nil
 		}
 	}
 	runs, err := a.runs(ctx, head)
 	if err != nil {
-		return "", err
+		return reply{}, err
 	}
 	switch {
 	case len(runs) == 0:
-		return fmt.Sprintf("There is no run of the compatibility workflow for %.12s: push a commit, or close and reopen the pull request.", head), nil
+		return reply{text: fmt.Sprintf("There is no run of the compatibility workflow for %.12s: push a commit, or close and reopen the pull request.", head)}, nil
 	case c.Name == command.Cancel:
 		return a.cancel(ctx, runs)
+	case c.Name == command.Explain:
+		return a.explain(ctx, runs[0], c.Subject)
+	case c.Name == command.Waive:
+		return a.waive(ctx, pr, runs[0], c)
 	}
 	return a.rebuild(ctx, runs[0], c.All)
 }
@@ -214,26 +246,26 @@ func (a *answerer) runs(ctx context.Context, head string) ([]*gh.WorkflowRun, er
 	return ours, nil
 }
 
-func (a *answerer) cancel(ctx context.Context, runs []*gh.WorkflowRun) (string, error) {
+func (a *answerer) cancel(ctx context.Context, runs []*gh.WorkflowRun) (reply, error) {
 	n := 0
 	for _, r := range runs {
 		if r.GetStatus() == "completed" {
 			continue
 		}
 		if resp, err := a.client.Actions.CancelWorkflowRunByID(ctx, a.owner, a.repo, r.GetID()); err != nil && (resp == nil || resp.StatusCode != http.StatusAccepted && resp.StatusCode != http.StatusConflict) {
-			return "", err
+			return reply{}, err
 		}
 		n++
 	}
 	if n == 0 {
-		return "Nothing is running.", nil
+		return reply{text: "Nothing is running."}, nil
 	}
-	return "", nil
+	return reply{done: true}, nil
 }
 
-func (a *answerer) rebuild(ctx context.Context, r *gh.WorkflowRun, all bool) (string, error) {
+func (a *answerer) rebuild(ctx context.Context, r *gh.WorkflowRun, all bool) (reply, error) {
 	if r.GetStatus() != "completed" {
-		return "The check is still running; `/cancel` stops it.", nil
+		return reply{text: "The check is still running; `/cancel` stops it."}, nil
 	}
 	rerun := a.client.Actions.RerunFailedJobsByID
 	if all || r.GetConclusion() == "success" {
@@ -241,20 +273,9 @@ func (a *answerer) rebuild(ctx context.Context, r *gh.WorkflowRun, all bool) (st
 	}
 	if resp, err := rerun(ctx, a.owner, a.repo, r.GetID()); err != nil {
 		if resp != nil && resp.StatusCode == http.StatusForbidden {
-			return "GitHub does not run it again: a run can be repeated 50 times and for 30 days. Push a commit, or close and reopen the pull request.", nil
+			return reply{text: "GitHub does not run it again: a run can be repeated 50 times and for 30 days. Push a commit, or close and reopen the pull request."}, nil
 		}
-		return "", err
+		return reply{}, err
 	}
-	return "", nil
-}
-
-func (a *answerer) help() string {
-	var b strings.Builder
-	b.WriteString("| command | what it does | who may |\n| --- | --- | --- |\n")
-	for _, s := range command.Table {
-		for _, u := range s.Usage {
-			fmt.Fprintf(&b, "| `%s` | %s | %s |\n", strings.ReplaceAll(u[0], "|", "\\|"), u[1], a.config.Permissions[string(s.Name)])
-		}
-	}
-	return b.String()
+	return reply{done: true}, nil
 }

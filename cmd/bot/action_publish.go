@@ -57,6 +57,10 @@ func (s *step) publish(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if c == nil {
+		s.note("base has no " + config.Path + " yet: the verdict by the change's own is advisory, and stands in the run's summary alone")
+		return nil
+	}
 	if c.Publish != config.PublishToken {
 		s.note(fmt.Sprintf("%s says publish: %s, so no check runs are written here", config.Path, c.Publish))
 		return nil
@@ -92,7 +96,7 @@ func (s *step) publish(ctx context.Context) error {
 	if err != nil {
 		return couldNotLook(err)
 	}
-	runs := checkrun.Render(rep, checkrun.Options{ID: id, Whole: s.runAddress()})
+	runs := tokenRuns(rep, id, s.runAddress(), tokenWaivers(have))
 	if _, err := p.Publish(ctx, sha, runs, have); err != nil {
 		return couldNotLook(err)
 	}
@@ -107,12 +111,12 @@ func (s *step) note(text string) {
 	s.log.Annotate(action.Annotation{Level: action.Notice, Message: text})
 }
 
-// remotePolicy reads the configuration at a commit from GitHub; where there is
-// none, everything has its default.
+// remotePolicy reads the configuration at a commit from GitHub; nil where there is
+// none.
 func remotePolicy(ctx context.Context, client *github.Client, owner, repo, ref string) (*config.Config, error) {
 	file, _, resp, err := client.Repositories.GetContents(ctx, owner, repo, config.Path, &gh.RepositoryContentGetOptions{Ref: ref})
 	if resp != nil && resp.StatusCode == http.StatusNotFound {
-		return config.Default(), nil
+		return nil, nil
 	}
 	if err != nil {
 		return nil, couldNotLook(fmt.Errorf("read %s: %w", config.Path, err))

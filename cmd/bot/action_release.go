@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"path/filepath"
 	"strings"
 
@@ -19,7 +20,7 @@ func (s *step) release(ctx context.Context) error {
 	args := []string{"--repo", s.path("path"), "--rev", orDefault(s.event.Head, "HEAD")}
 	if s.input("release") == "images" {
 		rev := orDefault(s.event.Head, "HEAD")
-		args = append([]string{"release", "images", "--repo", s.path("path"), "--base", rev, "--head", rev, "--out", s.path("assets")}, s.takeKernels()...)
+		args = append([]string{"release", "images", "--repo", s.path("path"), "--base", rev, "--head", rev, "--fresh", "--out", s.path("assets")}, s.takeKernels(nil)...)
 		return s.bot(ctx, s.foreign(), args...)
 	}
 	if s.event.Tag {
@@ -31,7 +32,13 @@ func (s *step) release(ctx context.Context) error {
 	if s.input("release") == "state" {
 		return s.releaseState(ctx, args)
 	}
-	args = append(args, "--report", filepath.Join(s.path("out"), "report.json"), "--images", s.path("assets"))
+	// On an ordinary pull request there are neither, which the gate says.
+	if rep := filepath.Join(s.path("out"), "report.json"); s.input("release") == "publish" || isFile(rep) {
+		args = append(args, "--report", rep)
+	}
+	if s.input("release") == "publish" || exists(s.path("assets")) {
+		args = append(args, "--images", s.path("assets"))
+	}
 	if s.input("release") == "publish" {
 		err := s.bot(ctx, s.foreign(), append([]string{"release", "publish", "--assets", s.path("assets") + "-published"}, args...)...)
 		conclusion := checks.Success
@@ -51,6 +58,7 @@ func (s *step) release(ctx context.Context) error {
 type judged struct {
 	Version    string              `json:"version"`
 	Commit     string              `json:"commit"`
+	Previous   string              `json:"previous,omitempty"` // the tag of the release before
 	Objections []release.Objection `json:"objections"`
 }
 
@@ -104,7 +112,7 @@ func (s *step) releaseState(ctx context.Context, args []string) error {
 		stop = true
 		s.log.Annotate(action.Annotation{Level: action.Failure, Title: "release: " + report.Plain(o.Rule), Message: report.Plain(o.What) + "\n" + report.Plain(o.How)})
 	}
-	if err := s.files.Output("version", j.Version); err != nil {
+	if err := errors.Join(s.files.Output("version", j.Version), s.files.Output("previous", j.Previous)); err != nil {
 		return err
 	}
 	if stop {

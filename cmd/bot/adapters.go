@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -20,13 +21,19 @@ type distribution struct{ w *workspace }
 
 func (d distribution) Evaluate(ctx context.Context, side pipeline.Side, refs []pipeline.Ref) (*distro.Set, error) {
 	e, err := d.w.evaluation(side)
+	if missing := (*noEntryError)(nil); errors.As(err, &missing) && side == pipeline.Base {
+		return &distro.Set{}, nil // there was no distribution yet
+	}
 	if err != nil {
 		return nil, err
+	}
+	if side == pipeline.Base && d.w.lacks(side) {
+		return nil, errors.New("its kernel was not built")
 	}
 	d.w.allowImports(&e)
 	if k := d.w.kernels[side]; k != nil {
 		e.Kernel = k
-	} else {
+	} else if !d.w.lacks(side) { // of what lacks its kernel, only packages are evaluated
 		e.OwnKernel = true
 	}
 	for _, r := range refs {
@@ -86,6 +93,9 @@ func (w *workspace) evaluation(side pipeline.Side) (nix.Evaluation, error) {
 	if e.Nixpkgs != "" {
 		e.Allowed = append(e.Allowed, nix.References(e.Nixpkgs)...)
 	}
+	if e.Nixpkgs == "" {
+		e.Nixpkgs = w.pinned[side]
+	}
 	if p := w.config.Nixpkgs.Path; e.Nixpkgs == "" && p != "" {
 		e.Nixpkgs = filepath.Join(w.trees[side], p)
 	}
@@ -101,7 +111,7 @@ func (w *workspace) buildOptions() []string {
 			out = append(out, args[i+1]+"="+args[i+2])
 		}
 	}
-	if s := w.config.Trust.Substituters; len(s) > 0 {
+	if s := w.config.Trust.Substituters; len(s) > 0 && !w.Fresh {
 		out = append(out, "substituters="+strings.Join(s, " "), "trusted-public-keys="+strings.Join(w.config.Trust.PublicKeys, " "))
 	}
 	return out
@@ -140,6 +150,13 @@ func (b builder) Build(ctx context.Context, wants []pipeline.Want, done func(pip
 	}
 	return b.w.nix.Realise(ctx, job, func(r nix.Built) {
 		o := b.outcome(r)
+		if o.Status == checks.Pass && wants[0].Side == pipeline.Head {
+			for _, want := range byDrv[r.Drv] {
+				for _, p := range want.Attr.Outputs {
+					b.w.keep(p)
+				}
+			}
+		}
 		for _, want := range byDrv[r.Drv] {
 			done(want, o)
 		}

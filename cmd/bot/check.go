@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -17,7 +18,6 @@ import (
 	"github.com/asterinas/asterbot/checks/report"
 	"github.com/asterinas/asterbot/checks/suite"
 	"github.com/asterinas/asterbot/distro"
-	"github.com/asterinas/asterbot/internal/config"
 	"github.com/asterinas/asterbot/internal/memo"
 	"github.com/asterinas/asterbot/internal/pipeline"
 	"github.com/asterinas/asterbot/internal/progress"
@@ -28,6 +28,7 @@ type checkOptions struct {
 	subject
 	settleOptions
 	JSON bool
+	All  bool
 }
 
 // settleOptions say how cases are settled; check, build and boot share them.
@@ -81,6 +82,7 @@ Exit codes: 0 nothing regressed, 1 regressions, 2 usage or configuration, 3 coul
 	o.subject.flags(c)
 	o.settleOptions.flags(c)
 	c.Flags().BoolVar(&o.JSON, "json", false, "print report.json instead of the report for people")
+	c.Flags().BoolVar(&o.All, "all", false, "check what did not change as well, and mass rebuilds in full: for a release")
 	return c
 }
 
@@ -99,7 +101,7 @@ func runCheck(ctx context.Context, e *env, o checkOptions) error {
 	defer unlock()
 
 	screen := progress.New(e.Stderr, terminalWidth(e.Stderr))
-	plan, err := w.plan(ctx, screen)
+	plan, err := w.plan(ctx, o.All)
 	if err != nil {
 		screen.Close()
 		return interrupted(ctx, err)
@@ -116,7 +118,13 @@ func runCheck(ctx context.Context, e *env, o checkOptions) error {
 	if settleErr != nil {
 		rep.Errors = append(rep.Errors, "the check was interrupted: what was settled until then is below")
 	}
-	w.finish(ctx, rep)
+	for _, n := range w.notes {
+		if !slices.Contains(rep.Notices, n) {
+			rep.Notices = append(rep.Notices, n)
+		}
+	}
+	applyKnown(rep)
+	rep.Versions = w.versions(ctx)
 	rep.Started, rep.Seconds = started.UTC().Truncate(time.Second), time.Since(started).Seconds()
 	rep.Headline = report.Headline(rep)
 	if err := report.Write(out, rep); err != nil {
@@ -149,6 +157,9 @@ func (w *workspace) settle(ctx context.Context, e *env, o settleOptions, out str
 	if err != nil {
 		return nil, err
 	}
+	if w.Fresh {
+		again = pipeline.AgainAll
+	}
 	if err := enoughDisk(out); err != nil {
 		return nil, couldNotLook(err)
 	}
@@ -174,62 +185,15 @@ func (w *workspace) settle(ctx context.Context, e *env, o settleOptions, out str
 		Jobs:         o.Parallel,
 		Repro:        w.repro(out),
 	}
-	return c.Settle(ctx, plan)
-}
-
-// finish adds to a report what is known of its surroundings, and applies the
-// list of known failures.
-func (w *workspace) finish(ctx context.Context, rep *checks.Report) {
-	rep.Notices = append(rep.Notices, w.notes...)
-	if rules, err := w.lintCases(ctx); err != nil {
-		rep.Errors = append(rep.Errors, err.Error())
-	} else {
-		rep.Cases = append(rep.Cases, rules...)
+	if !w.lacks(pipeline.Head) {
+		return c.Settle(ctx, plan)
 	}
-	known := w.known(ctx, rep)
-	var notices []string
-	rep.Cases, notices = checks.ApplyKnown(rep.Cases, known, time.Now())
-	rep.Notices = append(rep.Notices, notices...)
-	rep.Counts, rep.Conclusion = checks.Count(rep.Cases), checks.Conclude(rep.Cases)
-	rep.Versions = w.versions(ctx)
-}
-
-// known is the list of known failures that both base and head have.
-func (w *workspace) known(ctx context.Context, rep *checks.Report) []checks.Known {
-	list := w.config.KnownFailures
-	if file := w.config.KnownFailuresFile; file != "" {
-		at := func(rev string) []config.KnownFailure {
-			data, err := w.repo.Show(ctx, rev, file, config.MaxSize+1)
-			if errors.Is(err, os.ErrNotExist) {
-				return nil
-			}
-			if err == nil {
-				var more []config.KnownFailure
-				if more, err = config.ParseKnownFailures(file, data); err == nil {
-					return more
-				}
-			}
-			rep.Notices = append(rep.Notices, fmt.Sprintf("the known failures in %s are not used: %v", file, err))
-			return nil
-		}
-		head := map[string]bool{}
-		for _, k := range at(w.change.Merged) {
-			head[k.Pattern] = true
-		}
-		for _, k := range at(w.change.Base) {
-			if head[k.Pattern] {
-				list = append(list, k)
-			}
-		}
+	part, rest := withoutKernel(plan)
+	results, err := c.Settle(ctx, part)
+	if results != nil {
+		results.Cases = append(results.Cases, rest...)
 	}
-	var out []checks.Known
-	for _, k := range list {
-		out = append(out, checks.Known{
-			Pattern: k.Pattern, Tracker: k.Tracker, Until: k.Expires.Time,
-			Match: func(c checks.Case) bool { return k.Matches(string(c.Kind), c.Subject, c.Name) },
-		})
-	}
-	return out
+	return results, err
 }
 
 // openOut makes the folder for a report and takes it: two checks must not write
@@ -327,7 +291,11 @@ func interrupted(ctx context.Context, err error) error {
 
 // savePlan keeps the plan beside the report.
 func savePlan(dir string, plan *checks.Plan) error {
-	f, err := os.Create(filepath.Join(dir, "plan.json"))
+	return writePlan(filepath.Join(dir, "plan.json"), plan)
+}
+
+func writePlan(file string, plan *checks.Plan) error {
+	f, err := os.Create(file)
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/asterinas/asterbot/checks"
 	"github.com/asterinas/asterbot/distro"
 	"github.com/asterinas/asterbot/distro/lint"
+	"github.com/asterinas/asterbot/distro/sample"
 )
 
 // What a rule found on both sides is a case like any other.
@@ -74,4 +75,25 @@ func TestDistributionCommandsUsage(t *testing.T) {
 		assert.Equal(t, checks.ExitUsage, code, tt.args)
 		assert.Contains(t, errs.String(), tt.says)
 	}
+}
+
+// bot shell really drops into the environment of the package's build, before the change and after it, and reports the command's status.
+func TestShell(t *testing.T) {
+	needs(t, "nix-shell", "git")
+	dir := t.TempDir()
+	require.NoError(t, sample.Create(t.Context(), dir))
+	c := cli{dir: dir}
+	in := func(at, command string) output {
+		return c.run(t.Context(), "shell", "sed", "--base", sample.Base, "--head", "stale-patch", "--at", at, "--", "cd $(mktemp -d) && "+command)
+	}
+
+	got := in("base", "unpackPhase && cd $sourceRoot && patchPhase && configurePhase > /dev/null && buildPhase > /dev/null && sed/sed --version | head -n 1")
+	assert.Equal(t, 0, got.code, got.stderr)
+	assert.Contains(t, got.stdout, "sed/sed (GNU sed) ")
+
+	got = in("head", "unpackPhase && cd $sourceRoot && patchPhase")
+	assert.NotEqual(t, 0, got.code, "the patch of this change does not apply")
+	assert.Contains(t, got.stdout, "0001-say-the-distribution.patch")
+
+	assert.Equal(t, 7, in("base", "exit 7").code)
 }

@@ -50,8 +50,7 @@ type disk struct {
 // doctorCommand says what this machine can do, and how to mend it.
 func doctorCommand(e *env) *cobra.Command {
 	var asJSON, install bool
-	var repository, api string
-	var appID int64
+	var look gitHubLook
 	c := &cobra.Command{
 		Use:   "doctor",
 		Short: "Say what this machine can do, and how to mend it",
@@ -61,14 +60,14 @@ exists proves nothing: a small guest is run); whether Nix builds in a sandbox; m
 With --install, first install what is missing through apt, as root or with sudo, unpack a Debian kernel into the cache (never onto
 the host), import into the Nix store what the embedded package set builds from, and build what every check needs of it.
 
-With --github OWNER/REPO, look at that repository instead: rulesets, approval policy, token defaults, configuration and workflows,
-read live with the administrator's token in GH_TOKEN or GITHUB_TOKEN, and what is unsafe there or will not work.
+With --github OWNER/REPO, look at that repository instead: rulesets, approval policy, token defaults, the App's permissions, configuration and
+workflows, read live with the administrator's token in GH_TOKEN or GITHUB_TOKEN, and what is unsafe there or will not work.
 
 Exit status: 0 if a check can run here, 3 if not; with --github 1 if something is unsafe or broken, 3 if it could not be seen.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if repository != "" {
-				return examineGitHub(c.Context(), e, repository, api, appID)
+			if look.Repository != "" {
+				return examineGitHub(c.Context(), e, look)
 			}
 			if install {
 				if err := installNeeds(c.Context(), e); err != nil {
@@ -96,9 +95,10 @@ Exit status: 0 if a check can run here, 3 if not; with --github 1 if something i
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	c.Flags().BoolVar(&install, "install", false, "first install what is missing")
-	c.Flags().StringVar(&repository, "github", "", "look at `OWNER/REPO` on GitHub instead of at this machine")
-	c.Flags().StringVar(&api, "api-url", e.Getenv("ASTERBOT_API_URL"), "with --github: the `URL` of a GitHub Enterprise Server's API")
-	c.Flags().Int64Var(&appID, "app-id", 0, "with --github: the `id` of the App that the check must come from")
+	c.Flags().StringVar(&look.Repository, "github", "", "look at `OWNER/REPO` on GitHub instead of at this machine")
+	c.Flags().StringVar(&look.API, "api-url", e.Getenv("ASTERBOT_API_URL"), "with --github: the `URL` of a GitHub Enterprise Server's API")
+	c.Flags().Int64Var(&look.AppID, "app-id", 0, "with --github: the `id` of the App that the check must come from (default: --app's)")
+	c.Flags().StringVar(&look.App, "app", "asterbot-app", "with --github: the `folder` that 'bot setup' wrote, to see what the App may do there")
 	return c
 }
 

@@ -27,7 +27,8 @@ func initCommand(e *env) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "init",
 		Short: "Take a repository into use: write the workflow, the configuration and an entry",
-		Long: `Looks at the repository and writes what is missing: .github/asterbot.yml, a workflow that checks pull requests, one that answers comments, and,
+		Long: `Looks at the repository and writes what is missing: .github/asterbot.yml, a workflow that checks pull requests, one that looks at the
+default branch, one that answers comments, and,
 where there is no Nix entry yet, one that promises what the repository's overlays define. Each line says why it is there.
 Files that exist are left as they are.`,
 		Example: "  bot init\n  bot init --app    # a GitHub App publishes and answers",
@@ -45,6 +46,7 @@ type found struct {
 	Overlays []string // overlay files or folders, relative to the root
 	Kernel   bool     // Asterinas' own kernel, built by make
 	Version  string   // a version file
+	Pin      string   // the file that names the package set by its hash
 	App      bool
 }
 
@@ -64,6 +66,13 @@ func look(root string) (found, error) {
 	for _, p := range []string{"VERSION", "distro/VERSION", "version.txt"} {
 		if isFile(filepath.Join(root, p)) {
 			f.Version = p
+			break
+		}
+	}
+	for _, p := range []string{"flake.lock", "nix/sources.json", "pin.json", "nix/pin.json"} {
+		data, err := os.ReadFile(filepath.Join(root, p))
+		if _, ok := parsePin(data); err == nil && ok {
+			f.Pin = p
 			break
 		}
 	}
@@ -134,12 +143,24 @@ func runInit(e *env, root string, app bool) error {
 		workflow, _, _ = strings.Cut(workflow, "\n  publish:")
 	}
 	files = append(files, file{".github/workflows/compatibility.yml", "checks every pull request", strings.TrimRight(workflow, "\n") + "\n"})
+	text, err = render("main.yml", f)
+	if err != nil {
+		return err
+	}
+	files = append(files, file{".github/workflows/default-branch.yml", "looks at the default branch: history, issues, and what makes pull requests fast", text})
 	if !app {
 		text, err := render("commands.yml", f)
 		if err != nil {
 			return err
 		}
 		files = append(files, file{".github/workflows/commands.yml", "answers /rebuild and the other commands", text})
+	}
+	if app {
+		text, err := render("asterbot-rebuild.yml", f)
+		if err != nil {
+			return err
+		}
+		files = append(files, file{".github/workflows/asterbot-rebuild.yml", "what the App dispatches for /rebuild NAME", text})
 	}
 	for _, file := range files {
 		to := filepath.Join(root, file.path)
@@ -166,7 +187,7 @@ func runInit(e *env, root string, app bool) error {
 
 func render(name string, f found) (string, error) {
 	data, err := templates.ReadFile("templates/" + name)
-	if err != nil || name == "workflow.yml" || name == "commands.yml" {
+	if err != nil || name == "workflow.yml" || name == "commands.yml" || name == "main.yml" || name == "asterbot-rebuild.yml" {
 		return string(data), err // GitHub's expressions look like a template's
 	}
 	t, err := template.New(name).Parse(string(data))

@@ -33,11 +33,12 @@ type machines struct {
 	accel   func() (testvm.Accelerated, error)
 	tools   func() string
 	symbols func() (*console.Symbols, error)
+	hangs   map[pipeline.Side]*suite.Hangs // all systems of a side have one kernel
 }
 
 func newMachines(w *workspace, o settleOptions, out string) *machines {
 	return &machines{
-		w: w, out: out, o: o,
+		w: w, out: out, o: o, hangs: map[pipeline.Side]*suite.Hangs{pipeline.Base: {}, pipeline.Head: {}, pipeline.Control: {}},
 		accel: sync.OnceValues(func() (testvm.Accelerated, error) {
 			return testvm.Accelerate(context.Background(), "qemu-system-x86_64", false)
 		}),
@@ -250,7 +251,7 @@ func (m *machines) logs(job pipeline.Job) (dir, prefix string) {
 func (m *machines) job(job pipeline.Job, dir, prefix, profile string) suite.Job {
 	return suite.Job{
 		Of: job.Of, Name: job.Name, Machine: string(job.Side) + "/" + job.Name, Profile: profile, Suite: job.Suite,
-		Attempts: job.Attempts, Retries: m.w.config.Retries, Dir: dir, Prefix: prefix,
+		Attempts: job.Attempts, Retries: m.w.config.Retries, Hangs: m.hangs[job.Side], Dir: dir, Prefix: prefix,
 	}
 }
 

@@ -88,11 +88,15 @@ func runPlan(ctx context.Context, e *env, o planOptions) error {
 }
 
 // plan is the plan of a check, which knows its kernels.
-func (w *workspace) plan(ctx context.Context, p pipeline.Progress) (*checks.Plan, error) {
+func (w *workspace) plan(ctx context.Context, all bool) (*checks.Plan, error) {
 	if err := w.setKernels(ctx); err != nil {
 		return nil, err
 	}
-	return w.affected(ctx, false, true)
+	plan, err := w.affected(ctx, all, true)
+	if err == nil {
+		w.settleKernel(plan)
+	}
+	return plan, err
 }
 
 // affected finds out what the change affects, and plans it. With build it may
@@ -135,7 +139,11 @@ func (w *workspace) affected(ctx context.Context, all, build bool) (*checks.Plan
 		return o.Seconds
 	}
 	in.Stats.Seconds = time.Since(began).Seconds()
-	return pipeline.MakePlan(in), nil
+	plan := pipeline.MakePlan(in)
+	if err := w.settleRules(ctx, plan, c.diff != nil || all); err != nil {
+		return nil, err
+	}
+	return plan, nil
 }
 
 // kernelInputs are the changed files that the kernel is made of.
@@ -274,7 +282,7 @@ func (c *comparison) run(ctx context.Context, needHead bool) error {
 	if err != nil {
 		return couldNotLook(err)
 	}
-	cache := nix.Cache{Dir: filepath.Join(w.cache, "eval")}
+	cache := nix.Cache{Dir: filepath.Join(w.cache, "sets")}
 	defer func() {
 		if _, err := (&memo.Store{Dir: cache.Dir}).Prune(memoAge, memoBytes); err != nil {
 			c.notes = append(c.notes, "remembered evaluations could not be pruned: "+err.Error())
@@ -436,7 +444,13 @@ func (c *comparison) each(ctx context.Context, list []pipeline.Side, adapt func(
 			defer func() { <-gate }()
 			e, err := c.evaluation(s)
 			var got *nix.Side
-			if missing := (*noEntryError)(nil); errors.As(err, &missing) {
+			if missing := (*noEntryError)(nil); errors.As(err, &missing) && s == pipeline.Base {
+				// Not a distribution that is broken: there was none yet.
+				got, err = &nix.Side{Set: &distro.Set{}}, nil
+				mu.Lock()
+				c.notes = append(c.notes, "base has no Nix entry yet: everything is new")
+				mu.Unlock()
+			} else if missing != nil {
 				got, err = &nix.Side{Set: &distro.Set{Failure: &distro.Failure{Reason: distro.FailMissing, Message: err.Error()}}}, nil
 			} else if err == nil {
 				e.Workers = max(1, parallel/len(list))
@@ -488,7 +502,15 @@ func (c *comparison) inside(ctx context.Context, s pipeline.Side) (string, error
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprint(reads, trees), nil
+	inside := fmt.Sprint(reads, trees)
+	if p := w.pinned[s]; p != "" {
+		mark, err := nix.Fingerprint(p)
+		if err != nil {
+			return "", err
+		}
+		inside += fmt.Sprint(p, mark)
+	}
+	return inside, nil
 }
 
 // outside names everything else that an evaluation may depend on. It is the same on both

@@ -15,7 +15,6 @@ import (
 	"github.com/asterinas/asterbot/checks"
 	"github.com/asterinas/asterbot/checks/report"
 	"github.com/asterinas/asterbot/distro"
-	"github.com/asterinas/asterbot/internal/pipeline"
 )
 
 // planned runs bot plan and returns the document and the text.
@@ -257,7 +256,7 @@ in
 			w, err := subject{Repo: r.dir, Base: "main", Head: "change"}.open(t.Context(), e)
 			require.NoError(t, err)
 			defer w.close()
-			plan, err = w.plan(t.Context(), pipeline.NoProgress{})
+			plan, err = w.plan(t.Context(), false)
 			require.NoError(t, err)
 			assert.Equal(t, tc.checked, plan.Kernel.Status, plan.Kernel.Why)
 			boots := false

@@ -161,6 +161,15 @@ func (o *releaseOptions) candidate(ctx context.Context, e *env) (release.Candida
 		return none, nil, err
 	}
 	cand.Changes = changesSince(ctx, repo.Dir, cand)
+	if owner, name, ok := strings.Cut(o.Repository, "/"); ok {
+		var note string
+		if cand.Accepted, note, err = accepted(ctx, client, owner, name, repo.Dir, cand); err != nil {
+			return none, nil, couldNotLook(err)
+		}
+		if note != "" {
+			fmt.Fprintln(e.Stderr, "note: "+note)
+		}
+	}
 	return cand, client, nil
 }
 
@@ -371,7 +380,11 @@ func (o *releaseOptions) say(e *env, c release.Candidate) error {
 		if objections == nil {
 			objections = []release.Objection{}
 		}
-		if err := enc.Encode(map[string]any{"version": c.Version, "commit": c.Commit, "objections": objections}); err != nil {
+		doc := judged{Version: c.Version, Commit: c.Commit, Objections: objections}
+		if c.Previous != nil {
+			doc.Previous = c.Previous.Tag
+		}
+		if err := enc.Encode(doc); err != nil {
 			return couldNotLook(err)
 		}
 		return gateExit(objections)

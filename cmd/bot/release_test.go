@@ -14,8 +14,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/asterinas/asterbot/checks"
+	"github.com/asterinas/asterbot/checks/checkrun"
 	"github.com/asterinas/asterbot/checks/report"
 	"github.com/asterinas/asterbot/distro"
+	"github.com/asterinas/asterbot/internal/github"
 	"github.com/asterinas/asterbot/internal/githubtest"
 )
 
@@ -140,5 +142,70 @@ func TestReleasesFollowEachOther(t *testing.T) {
 		code, out = r.run(t, "publish")
 		require.Zero(t, code, out)
 		assert.False(t, repo.Releases()[1].Draft)
+	})
+}
+
+// On an ordinary pull request there is neither a report nor an image: the step says
+// what would stop a release today, in its summary and as annotations.
+func TestReleaseCheckInAnOrdinaryRun(t *testing.T) {
+	r := newRelease(t, "soon", checks.Pass)
+	summary := filepath.Join(t.TempDir(), "summary")
+	var out bytes.Buffer
+	e := &env{Stdin: strings.NewReader(""), Stdout: &out, Stderr: &out, Dir: t.TempDir(), Getenv: func(k string) string {
+		return map[string]string{"ASTERBOT_RELEASE": "check", "ASTERBOT_PATH": r.dir, "ASTERBOT_OUT": "asterbot/report", "ASTERBOT_ASSETS": "asterbot/assets", "GITHUB_STEP_SUMMARY": summary}[k]
+	}}
+	assert.Equal(t, 1, run(t.Context(), e, []string{"action", "release"}))
+	text, err := os.ReadFile(summary)
+	require.NoError(t, err)
+	assert.Contains(t, string(text), "no version of the form")
+	assert.Contains(t, string(text), "there is no report of this commit")
+	assert.Contains(t, out.String(), "::error title=release%3A version::")
+}
+
+// What maintainers let pass on pull requests is told in the notes.
+func TestWaiversOfPullRequestsReachTheNotes(t *testing.T) {
+	gh := githubtest.New(t, githubtest.Options{Permissions: github.Permissions})
+	repo := gh.AddRepo("o", "r")
+	r := newRelease(t, "1.0.0", checks.Pass).on(t, gh, repo)
+	code, out := r.run(t, "publish")
+	require.Zero(t, code, out)
+	in := func(args ...string) string {
+		out, err := exec.Command("git", append([]string{"-C", r.dir, "-c", "user.name=t", "-c", "user.email=t@example.org"}, args...)...).CombinedOutput()
+		require.NoError(t, err, "%s", out)
+		return strings.TrimSpace(string(out))
+	}
+	in("tag", "v1.0.0")
+	require.NoError(t, os.WriteFile(filepath.Join(r.dir, "VERSION"), []byte("1.1.0\n"), 0o644))
+	in("commit", "-qam", "Lua 5.5 (#1)")
+	commit := in("rev-parse", "HEAD")
+	repo.Import("main", commit, nil)
+
+	a, err := github.NewApp(github.AppOptions{ID: gh.AppID(), Key: gh.PrivateKey(), Options: github.Options{BaseURL: gh.URL}})
+	require.NoError(t, err)
+	show := func(p *githubtest.Pull, w checkrun.Waiver) {
+		pub := &checkrun.Publisher{Client: a.Installation(gh.Install("o").ID), Owner: "o", Repo: "r"}
+		_, err := pub.Publish(t.Context(), p.Head(), []checkrun.Run{{Name: checkrun.Verdict, ID: checkrun.ID{Run: 1, Attempt: 1}, Status: "completed", Conclusion: "success", Title: "x", Summary: "x", Text: checkrun.WaiverText([]checkrun.Waiver{w})}}, nil)
+		require.NoError(t, err)
+	}
+	p, _ := repo.OpenPull(githubtest.NewPull{})
+	show(p, checkrun.Waiver{Case: "text/sed replaces", Reason: "the mirror <b>is</b> down", By: "ann", SHA: p.Head()})
+	p.Land(commit)
+	open, _ := repo.OpenPull(githubtest.NewPull{})
+	show(open, checkrun.Waiver{Case: "text/sed replaces", Reason: "not merged", By: "ann", SHA: open.Head()})
+
+	notes := filepath.Join(t.TempDir(), "notes.md")
+	r.token = gh.ActionsToken(repo, map[string]string{"contents": "read", "checks": "read", "pull_requests": "read"})
+	_, out = r.run(t, "check", "--notes", notes)
+	text, err := os.ReadFile(notes)
+	require.NoError(t, err, out)
+	assert.Contains(t, string(text), "## Waived when pull requests were merged\n\n- `text/sed replaces` in #1: the mirror")
+	assert.Contains(t, string(text), "allowed by ann")
+	assert.NotContains(t, string(text), "<b>")
+	assert.NotContains(t, string(text), "not merged")
+
+	t.Run("a token that may not read them says so", func(t *testing.T) {
+		r.token = gh.ActionsToken(repo, map[string]string{"contents": "read"})
+		_, out := r.run(t, "check", "--notes", notes)
+		assert.Contains(t, out, "waivers of pull requests are not known: the token lacks pull-requests: read")
 	})
 }

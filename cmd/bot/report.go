@@ -117,6 +117,7 @@ func assemble(planFile, out string, baselines, args []string) (*checks.Report, e
 	if err != nil {
 		return nil, usage("%w", err)
 	}
+	applyKnown(r)
 	return r, nil
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/asterinas/asterbot/checks"
 	"github.com/asterinas/asterbot/checks/report"
 	"github.com/asterinas/asterbot/distro"
+	"github.com/asterinas/asterbot/internal/pipeline"
 )
 
 // bot runs one command line in a folder, in this process.
@@ -129,4 +130,32 @@ func TestReportMakesASite(t *testing.T) {
 	assert.Contains(t, stdout, "index.html")
 	assert.FileExists(t, filepath.Join(dir, "public/index.html"))
 	assert.FileExists(t, filepath.Join(dir, "public/missing.html"))
+}
+
+// What the plan settled needs no result, and its known failures excuse what they name.
+func TestReportJudgesByThePlansKnownFailures(t *testing.T) {
+	dir := t.TempDir()
+	test := checks.Case{Kind: checks.KindTest, Of: distro.KindSuite, Subject: "base", Name: "b"}
+	rule := checks.Case{Kind: checks.KindLint, Of: distro.KindSuite, Subject: "distribution", Name: "pinned"}
+	plan := &checks.Plan{
+		Cases:   []checks.PlannedCase{{Case: test}, {Case: rule}},
+		Settled: []checks.Result{{Case: rule, Was: checks.Pass, Now: checks.Pass, Verdict: checks.Passing, Attempts: 1, Passes: 1}},
+		Known:   []checks.KnownFailure{{Pattern: "test/base/*", Tracker: "https://tracker.example/7"}},
+		Notes:   []string{"read this"},
+	}
+	putDocument(t, filepath.Join(dir, "plan.json"), plan)
+	putDocument(t, filepath.Join(dir, "shards/1/results.json"), &checks.Results{Cases: []checks.Result{
+		{Case: test, Was: checks.Pass, Now: checks.Fail, Verdict: checks.Regressed, Attempts: 1, Reason: "exit status 1"},
+	}})
+	code, stdout, stderr := bot(t, dir, "report", "--plan", "plan.json", "--out", "out", "--json", "shards")
+	assert.Zero(t, code, stderr)
+	r, err := report.DecodeReport(strings.NewReader(stdout))
+	require.NoError(t, err)
+	require.Len(t, r.Cases, 2)
+	assert.Equal(t, checks.StillFailing, r.Cases[0].Verdict)
+	assert.Equal(t, "https://tracker.example/7", r.Cases[0].Known)
+	assert.Equal(t, checks.Passing, r.Cases[1].Verdict)
+	assert.Equal(t, []string{"read this"}, r.Notices)
+	assert.Len(t, pipeline.Shards(plan), 1)
+	assert.Len(t, pipeline.Shards(plan)[0].Cases, 1, "no job is made for what is settled")
 }

@@ -153,7 +153,7 @@ func unpackRepro(ctx context.Context, from string, c reproCase, s reproSystem, o
 		return nil, usage("%w", err)
 	}
 	args := []string{"vm", "--profile", s.Profile}
-	for _, role := range []string{"kernel", "initrd", "disk"} {
+	for _, role := range reproRoles {
 		sum, ok := s.Files[role]
 		if !ok {
 			continue

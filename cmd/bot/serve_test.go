@@ -113,7 +113,7 @@ func TestServeReplayAndDrain(t *testing.T) {
 }
 
 func TestSetupWalksTheManifestFlow(t *testing.T) {
-	gh := githubtest.New(t, githubtest.Options{})
+	gh := githubtest.New(t, githubtest.Options{Permissions: github.Permissions, Events: github.Events})
 	out := filepath.Join(t.TempDir(), "app")
 	stdout := &shared{}
 	e := &env{strings.NewReader(""), stdout, io.Discard, func(string) string { return "" }, "."}
@@ -152,7 +152,8 @@ func TestSetupWalksTheManifestFlow(t *testing.T) {
 	exit, said, _ := botWith(t.Context(), vars, "setup", "--ruleset", "asterinas/asterinas", "--out", out, "--api-url", gh.URL)
 	assert.Equal(t, 0, exit)
 	assert.Contains(t, said.String(), "requires the check")
-	exit, said, _ = botWith(t.Context(), vars, "doctor", "--github", "asterinas/asterinas", "--api-url", gh.URL)
+	exit, said, _ = botWith(t.Context(), vars, "doctor", "--github", "asterinas/asterinas", "--api-url", gh.URL, "--app", out)
 	assert.Equal(t, 1, exit, "there is no workflow")
+	assert.Contains(t, said.String(), "ok       the App has the permissions and events that it needs, and no more")
 	assert.Contains(t, said.String(), `ok       the check "asterbot" is required, from one App`)
 }

@@ -152,8 +152,8 @@ Next:
   1. Install it: %s/installations/new
   2. Start it:   bot serve --app-id %d --private-key-file %s --webhook-secret-file %s
   3. Require it: GH_TOKEN=... bot setup --ruleset OWNER/REPO --out %s
-  4. Look:       bot doctor --github OWNER/REPO
-`, created.ID, created.Slug, o.Out, created.HTMLURL, created.ID, filepath.Join(o.Out, "private-key.pem"), filepath.Join(o.Out, "webhook-secret"), o.Out)
+  4. Look:       GH_TOKEN=... bot doctor --github OWNER/REPO --app %s
+`, created.ID, created.Slug, o.Out, created.HTMLURL, created.ID, filepath.Join(o.Out, "private-key.pem"), filepath.Join(o.Out, "webhook-secret"), o.Out, o.Out)
 	return nil
 }
 
@@ -163,12 +163,9 @@ func setupRuleset(ctx context.Context, e *env, o setupOptions) error {
 		return usage("--ruleset is %q: want OWNER/REPO", o.Ruleset)
 	}
 	if o.AppID == 0 {
-		data, err := os.ReadFile(filepath.Join(o.Out, "app-id"))
-		if err != nil {
-			return usage("which App? Say --app-id: %w", err)
-		}
-		if o.AppID, err = strconv.ParseInt(strings.TrimSpace(string(data)), 10, 64); err != nil {
-			return usage("read %s: %w", filepath.Join(o.Out, "app-id"), err)
+		var err error
+		if o.AppID, err = createdApp(o.Out); err != nil {
+			return err
 		}
 	}
 	c, err := userClient(e, o.API)
@@ -187,6 +184,19 @@ func setupRuleset(ctx context.Context, e *env, o setupOptions) error {
 	return nil
 }
 
+// createdApp is the id of the App that setup made.
+func createdApp(dir string) (int64, error) {
+	data, err := os.ReadFile(filepath.Join(dir, "app-id"))
+	if err != nil {
+		return 0, usage("which App? Say --app-id: %w", err)
+	}
+	id, err := strconv.ParseInt(strings.TrimSpace(string(data)), 10, 64)
+	if err != nil {
+		return 0, usage("read %s: %w", filepath.Join(dir, "app-id"), err)
+	}
+	return id, nil
+}
+
 // userClient is a client with the user's own token.
 func userClient(e *env, api string) (*github.Client, error) {
 	token := e.Getenv("GH_TOKEN")
@@ -203,18 +213,38 @@ func userClient(e *env, api string) (*github.Client, error) {
 	return c, nil
 }
 
+// gitHubLook are the flags of bot doctor --github.
+type gitHubLook struct {
+	Repository, API string
+	AppID           int64
+	App             string // the folder that bot setup wrote
+}
+
 // examineGitHub is bot doctor --github OWNER/REPO: it reads the repository's live
 // settings and reports, by its exit code, whether anything is unsafe or broken.
-func examineGitHub(ctx context.Context, e *env, name, api string, appID int64) error {
-	owner, repo, ok := strings.Cut(name, "/")
+func examineGitHub(ctx context.Context, e *env, o gitHubLook) error {
+	owner, repo, ok := strings.Cut(o.Repository, "/")
 	if !ok || owner == "" || repo == "" || strings.Contains(repo, "/") {
-		return usage("--github is %q: want OWNER/REPO", name)
+		return usage("--github is %q: want OWNER/REPO", o.Repository)
 	}
-	c, err := userClient(e, api)
+	c, err := userClient(e, o.API)
 	if err != nil {
 		return err
 	}
-	found, err := app.Examine(ctx, c, owner, repo, appID, appPolicy, ".github/workflows/asterbot.yml", ".github/workflows/asterbot-rebuild.yml")
+	x := app.Examination{Client: c, Owner: owner, Repo: repo, AppID: o.AppID, ParsePolicy: appPolicy, Workflow: app.DefaultWorkflow, Rebuild: app.DefaultRebuild}
+	if key, err := os.ReadFile(filepath.Join(e.path(o.App), "private-key.pem")); err == nil {
+		id, err := createdApp(e.path(o.App))
+		if err != nil {
+			return err
+		}
+		if x.AppID == 0 {
+			x.AppID = id
+		}
+		if x.App, err = github.NewApp(github.AppOptions{ID: id, Key: key, Options: github.Options{BaseURL: o.API, Wait: time.Minute}}); err != nil {
+			return usage("%w", err)
+		}
+	}
+	found, err := x.Findings(ctx)
 	if err != nil {
 		return couldNotLook(err)
 	}

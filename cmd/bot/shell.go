@@ -35,7 +35,7 @@ libraries, variables and phases, at the change's base or at its head.
 In the shell, 'genericBuild' runs the whole build, and 'unpackPhase',
 'patchPhase', 'buildPhase' and so on one step of it, in the current folder. With a COMMAND, that is
 run instead, and its exit status is returned.`,
-		Example: "  bot shell hello --at base\n  bot shell runc -- sh -c 'unpackPhase && cd $sourceRoot && patchPhase'",
+		Example: "  bot shell hello --at base\n  bot shell runc -- 'unpackPhase && cd $sourceRoot && patchPhase'",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if at != "base" && at != "head" {

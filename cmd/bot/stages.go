@@ -19,8 +19,9 @@ import (
 type stageOptions struct {
 	subject
 	settleOptions
-	Plan  string
-	Shard int
+	Plan      string
+	Shard     int
+	FillCache string
 }
 
 func (o *stageOptions) flags(c *cobra.Command) {
@@ -28,6 +29,7 @@ func (o *stageOptions) flags(c *cobra.Command) {
 	o.settleOptions.flags(c)
 	c.Flags().StringVar(&o.Plan, "plan", "plan.json", "the `file` that 'bot plan --json' wrote")
 	c.Flags().IntVar(&o.Shard, "shard", -1, "settle this `number` of the plan's shards, counted from 0 (default: all)")
+	c.Flags().StringVar(&o.FillCache, "fill-cache", "", "copy what was built into this binary cache, a `URL` of Nix's; the variable ASTERBOT_CACHE_KEY holds the key to sign with")
 	_ = c.MarkFlagFilename("plan", "json") // only fails for a flag that does not exist
 }
 
@@ -70,6 +72,9 @@ With --interactive it boots the system of one suite at head instead, and gives i
 
 // runStage settles a plan, or a shard of it, and leaves results.json.
 func runStage(ctx context.Context, e *env, o stageOptions, buildOnly bool) error {
+	if o.FillCache != "" && (o.Untrusted || o.Fresh) {
+		return usage("--fill-cache: a change that nobody has merged fills no cache that others read, and neither does a release")
+	}
 	plan, err := readPlan(e, o.Plan)
 	if err != nil {
 		return err
@@ -105,6 +110,12 @@ func runStage(ctx context.Context, e *env, o stageOptions, buildOnly bool) error
 	results.Headline = fmt.Sprintf("%d of %d cases settled", settled(results), len(plan.Cases))
 	if err := saveResults(out, results); err != nil {
 		return couldNotLook(err)
+	}
+	if o.FillCache != "" && settleErr == nil {
+		if err := w.fillCache(ctx, e, o.FillCache); err != nil {
+			// What was found out holds all the same.
+			fmt.Fprintln(e.Stderr, "bot: "+err.Error())
+		}
 	}
 	fmt.Fprintf(e.Stdout, "%s; results in %s\n", results.Headline, filepath.Join(out, "results.json"))
 	if settleErr != nil {

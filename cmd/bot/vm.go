@@ -64,7 +64,7 @@ did not fare well or a case fails (with --baseline: something regressed);
 	f.StringVar(&o.Append, "append", "", "kernel `parameters`, after the profile's")
 	f.StringVar(&o.Memory, "memory", "", "the guest's memory in `MiB`, or as 2G (default: the profile's)")
 	f.IntVar(&o.CPUs, "cpus", 0, "the guest's `processors` (default: the profile's; one without KVM)")
-	f.StringVar(&o.Firmware, "firmware", "bios", "uefi or bios")
+	f.StringVar(&o.Firmware, "firmware", "", "uefi or bios (default: bios, but uefi for an Asterinas bzImage that only EFI can start)")
 	f.StringVar(&o.Cases, "cases", "", "the `file` of cases to run, a YAML or JSON list")
 	f.StringVar(&o.ControlKernel, "control-kernel", "", "a kernel `image` known to be good, on which failing cases are run too")
 	f.StringVar(&o.ControlInitrd, "control-initrd", "", "its initramfs `file` (default: that of --initrd)")
@@ -139,7 +139,7 @@ func (r *vmRun) read(e *env) error {
 		return errors.New("--initrd and --append need --kernel")
 	case o.ControlKernel == "" && (o.ControlInitrd != "" || o.ControlAppend != ""):
 		return errors.New("--control-initrd and --control-append need --control-kernel")
-	case o.Firmware != "uefi" && o.Firmware != "bios":
+	case o.Firmware != "" && o.Firmware != "uefi" && o.Firmware != "bios":
 		return fmt.Errorf("--firmware is %q: it can be uefi or bios", o.Firmware)
 	case o.Retries < 0:
 		return errors.New("--retries is negative")

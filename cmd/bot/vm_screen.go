@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/asterinas/asterbot/checks"
 	"github.com/asterinas/asterbot/checks/report"
@@ -25,6 +26,9 @@ type vmScreen struct {
 	colour bool
 	stages map[console.Stage]bool // told of this job's machines
 	notRun map[string]int         // cases by the reason
+
+	crash   string // told last
+	crashAt time.Duration
 }
 
 func newVMScreen(e *env) *vmScreen {
@@ -57,7 +61,16 @@ func (s *vmScreen) event(e console.Event) {
 		}
 	case console.EventCrash:
 		if e.Crash.Kind == console.KindPanic || e.Crash.Kind == console.KindOops {
-			s.line("  %7.2f s  %s", e.At.Seconds(), s.paint(red, fmt.Sprintf("%s: %s", e.Crash.Kind, report.Plain(e.Crash.Title))))
+			// The header alone is known yet, and the other console has it too.
+			said := string(e.Crash.Kind)
+			if e.Crash.Message != "" {
+				said += ": " + report.Plain(e.Crash.Title)
+			}
+			if said == s.crash && e.At-s.crashAt < time.Second && e.At >= s.crashAt {
+				return
+			}
+			s.crash, s.crashAt = said, e.At
+			s.line("  %7.2f s  %s", e.At.Seconds(), s.paint(red, said))
 		}
 	}
 }
@@ -104,7 +117,7 @@ func (s *vmScreen) answer(results *checks.Results, headline, path string) {
 		for _, l := range c.Likely {
 			s.line("     likely cause: the kernel logged %q", report.Plain(l))
 		}
-		if c.Kind == checks.KindBoot {
+		if c.Kind == checks.KindBoot && len(c.Trace) == 0 {
 			for _, l := range report.PlainLines(c.Tail[max(0, len(c.Tail)-6):]) {
 				s.line("     | %s", l)
 			}

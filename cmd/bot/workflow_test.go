@@ -1,9 +1,11 @@
 package main_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,6 +21,7 @@ import (
 	"github.com/asterinas/asterbot/checks"
 	"github.com/asterinas/asterbot/checks/checkrun"
 	"github.com/asterinas/asterbot/checks/report"
+	"github.com/asterinas/asterbot/distro"
 	"github.com/asterinas/asterbot/internal/acttest"
 	"github.com/asterinas/asterbot/internal/githubtest"
 )
@@ -82,6 +85,7 @@ jobs:
     uses: asterinas/asterbot/.github/workflows/rebuild.yml@v1
     permissions:
       actions: write
+      checks: write
       contents: read
       issues: write
       pull-requests: write
@@ -162,7 +166,7 @@ func cache(t *testing.T) string {
 	entries, err := os.ReadDir(from)
 	require.NoError(t, err)
 	for _, e := range entries {
-		if e.Name() != "memo" && e.Name() != "eval" {
+		if e.Name() != "memo" && e.Name() != "sets" {
 			require.NoError(t, os.Symlink(filepath.Join(from, e.Name()), filepath.Join(dir, e.Name())))
 		}
 	}
@@ -222,6 +226,9 @@ func TestAWorkflowRunOfAPullRequest(t *testing.T) {
 	assert.Contains(t, titles, "sed no longer builds")
 	assert.FileExists(t, filepath.Join(res.Artifacts, "asterbot-report-1", "report.html"))
 	assert.Contains(t, res.Log(), "| ✗ | package `sed` |", "the job's summary has the table")
+	first, answer := res.After("### What this change affects"), res.After("## ❌")
+	t.Logf("from the event to what is affected: %s; to the first verdict: %s; to the end: %s", first, answer, res.Lines[len(res.Lines)-1].Time.Sub(res.Lines[0].Time))
+	assert.True(t, first >= 0 && first <= answer, "what is known first is said first")
 }
 
 func TestAShardThatDiesLeavesItsCasesAsErrors(t *testing.T) {
@@ -245,24 +252,42 @@ func TestAShardThatDiesLeavesItsCasesAsErrors(t *testing.T) {
 	assert.False(t, res.OK)
 }
 
-// TestAHostilePullRequestGivesNoCommands is a pull request whose build prints all
-// that the runner could act upon.
+// TestAHostilePullRequestGivesNoCommands is a fork's pull request that says all that the
+// runner could act upon, wherever it has a say: in its kernel's build, a package's
+// build, an evaluation, a guest, and in names of files, attributes, cases and
+// branches.
 func TestAHostilePullRequestGivesNoCommands(t *testing.T) {
 	ctx, bot := workflowTest(t)
-	dir := sampleRepository(t, bot)
+	dir := kernelRepository(t)
 	git(t, dir, "checkout", "-q", "-b", "hostile", "main")
 	words := []string{
-		"::error file=README.md,line=1::hostile", "  ::warning::hostile", "##[error]hostile", "x ##[add-path]/hostile", "::add-mask::sed", "::set-output name=conclusion::success",
+		"::error file=README.md,line=1::hostile", "  ::warning::hostile", "##[error]hostile", "x ##[add-path]/hostile", "::add-mask::greeting", "::set-output name=conclusion::success",
 		"::set-env name=PATH::/hostile", "::stop-commands::hostile", "::hostile::", "::group::hostile", "\x1b[2K\r::error::hostile", "::save-state name=a::hostile", "::debug::hostile",
+		"conclusion<<end-0", "success", "end-0",
 	}
 	var say strings.Builder
 	for _, w := range words {
 		say.WriteString("printf '%b\\n' '" + strings.NewReplacer("\x1b", "\\033", "\r", "\\r").Replace(w) + "'\n")
 	}
-	write(t, dir, "overlays/motd/default.nix", "final: prev: {\n  motd = final.runCommand \"motd-hostile\" { } ''\n"+say.String()+"exit 1\n'';\n}\n")
-	git(t, dir, "commit", "-qam", "::error::hostile title")
+	write(t, dir, "src/build.sh", say.String()+"printf 'conclusion=success\\n' >>\"${GITHUB_OUTPUT:-/dev/null}\"\n"+textOf(t, dir, "src/build.sh"))
+	for _, name := range []string{"src/::error::hostile", "src/##[error]hostile", "src/a\n::error::hostile", "src/$(touch hostile)`touch hostile`"} {
+		write(t, dir, name, "x")
+	}
+	entry := textOf(t, dir, "distro/own.nix")
+	entry = strings.Replace(entry, "inherit (pkgs) greeting; }", "inherit (pkgs) greeting;\n    noise = pkgs.runCommand \"noise-1\" { } ''\n"+say.String()+"exit 1\n'';\n"+
+		"    \"##[error]hostile\" = throw \"\\n::error::hostile\\n##[error]hostile\";\n    \"::error::hostile\" = pkgs.greeting;\n  }", 1)
+	entry = strings.Replace(entry, "cases = [", "cases = [ { name = \"::error::hostile ##[error]hostile\"; run = ''\n"+say.String()+"''; expect = \"never\"; }", 1)
+	write(t, dir, "distro/own.nix", entry)
+	git(t, dir, "add", "-A")
+	git(t, dir, "commit", "-qm", "::error::hostile title")
 	p := open(t, dir, "hostile", "stranger/r")
-	res := p.run(t, bot).Start(ctx, t)
+	run := p.run(t, bot)
+	event := p.event("synchronize")
+	change := event["pull_request"].(map[string]any)
+	change["title"], change["body"] = "::error::hostile\n##[error]hostile", "$(touch hostile)"
+	change["head"].(map[string]any)["ref"] = "$(touch${IFS}hostile);::error::hostile"
+	run.Payload = event
+	res := run.Start(ctx, t)
 
 	stops := 0
 	for _, l := range res.Lines {
@@ -275,14 +300,25 @@ func TestAHostilePullRequestGivesNoCommands(t *testing.T) {
 			// Ours quote it: "its builder failed: ::error::hostile".
 			assert.NotEqual(t, "hostile", strings.TrimSpace(l.Arg), "the runner acted upon %q", l.Raw)
 			assert.NotEqual(t, "hostile", l.Command)
+			assert.NotEqual(t, "add-mask", l.Command)
 		}
 		if l.RawOutput {
 			assert.NotContains(t, l.Message, "##[", "the log's viewer would act upon it")
 		}
 	}
-	assert.GreaterOrEqual(t, stops, 2)
-	assert.Contains(t, res.Log(), "hostile", "what it printed is there to be read")
-	assert.Equal(t, checks.Failure, theReport(t, res).Conclusion)
+	assert.GreaterOrEqual(t, stops, 4, "the plan, the kernel, the shards and the report")
+	r := theReport(t, res)
+	assert.Equal(t, checks.Failure, r.Conclusion)
+	assert.Equal(t, checks.Passing, caseOf(t, r, checks.KindBuild, "kernel").Verdict, "it was heard out")
+	for _, c := range r.Cases {
+		if c.Kind == checks.KindTest && strings.Contains(c.Name, "hostile") {
+			assert.Contains(t, strings.Join(c.Tail, "\n"), "::set-env name=PATH::/hostile", "what the guest printed is there to be read")
+		}
+	}
+	assert.Contains(t, strings.Join(caseOf(t, r, checks.KindBuild, "noise").Tail, "\n"), "hostile")
+	for _, w := range []string{"hostile", "change/hostile", "asterbot/hostile"} {
+		assert.NoFileExists(t, filepath.Join(dir, w))
+	}
 }
 
 // onGitHub makes the pull request known to a GitHub, and the run use it.
@@ -294,7 +330,11 @@ func (p pull) onGitHub(t *testing.T, run *acttest.Run, permissions map[string]st
 	if p.fork != "" {
 		from = repo.Fork(strings.Split(p.fork, "/")[0])
 	}
-	repo.Import("main", p.base, nil)
+	files := map[string]string{}
+	if out, err := exec.Command("git", "-C", p.dir, "show", p.base+":.github/asterbot.yml").Output(); err == nil {
+		files[".github/asterbot.yml"] = string(out)
+	}
+	repo.Import("main", p.base, files)
 	from.Import("branch", p.head, nil)
 	pr, _ := repo.OpenPull(githubtest.NewPull{SHA: p.head, From: from, Author: "ann"})
 	run.Token, run.API = gh.ActionsToken(repo, permissions), gh.URL
@@ -370,20 +410,23 @@ func TestCommandsWithoutTheApp(t *testing.T) {
 	for _, tc := range []struct {
 		name, author, role, body string
 		reruns                   int
-		says                     string
+		says, reactions          string
 	}{
-		{"a maintainer runs again what failed", "ann", "write", "Hm.\n\n/rebuild\n", 1, ""},
-		{"an outsider is told who may", "eve", "read", "/rebuild", 0, "is for people who have the permission"},
-		{"a command in a quotation is none", "ann", "write", "> /rebuild", 0, ""},
-		{"help", "eve", "read", "/help", 0, "| `/rebuild all`"},
+		{"a maintainer runs again what failed", "ann", "write", "Hm.\n\n/rebuild\n", 1, "", "eyes rocket"},
+		{"an outsider is told who may", "eve", "read", "/rebuild", 0, "is for people who have the permission", "-1"},
+		{"a command in a quotation is none", "ann", "write", "> /rebuild", 0, "", ""},
+		{"help", "eve", "read", "/help", 0, "| `/rebuild all`", "eyes rocket"},
+		{"a failure is explained, from the run's artifact", "eve", "read", "/explain sed", 0, "its builder failed", "eyes rocket"},
+		{"what cannot be done is said", "eve", "read", "/explain vim", 0, "neither affected by this change nor", "eyes confused"},
+		{"a maintainer waives a case", "ann", "maintain", "/waive sed/builds the patch is on its way", 0, "no longer stands in the way", "eyes rocket"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			p := open(t, dir, "documentation", "")
 			run := p.run(t, bot)
-			_, repo, pr := p.onGitHub(t, &run, map[string]string{"actions": "write", "contents": "read", "issues": "write", "pull_requests": "write"})
+			_, repo, pr := p.onGitHub(t, &run, map[string]string{"actions": "write", "checks": "write", "contents": "read", "issues": "write", "pull_requests": "write"})
 			repo.SetRole(tc.author, tc.role)
 			r, _ := repo.StartRun(githubtest.NewRun{Path: ".github/workflows/compat.yml", Event: "pull_request", HeadSHA: p.head, HeadRepo: repo, Actor: "ann", Status: "in_progress"})
-			r.Finish("failure", nil)
+			r.Finish("failure", aFailure(t, p))
 			_, d := pr.Comment(tc.author, tc.body)
 			run.Event, run.Workflow, run.Payload = "issue_comment", "rebuild.yml", json.RawMessage(d.Payload)
 			git(t, dir, "checkout", "-q", "main")
@@ -394,6 +437,19 @@ func TestCommandsWithoutTheApp(t *testing.T) {
 			for _, c := range pr.Comments() {
 				if c.Author == "github-actions[bot]" {
 					answers = append(answers, c.Body)
+					continue
+				}
+				var reactions []string
+				for _, r := range c.Reactions() {
+					reactions = append(reactions, strings.TrimSuffix(r, " by github-actions[bot]"))
+				}
+				assert.Equal(t, tc.reactions, strings.Join(reactions, " "))
+			}
+			if strings.Contains(tc.body, "/waive") {
+				runs := repo.CheckRuns(p.head)
+				require.Len(t, runs, 5)
+				for _, c := range runs {
+					assert.NotEqual(t, "failure", c.Conclusion, c.Name)
 				}
 			}
 			if tc.says == "" {
@@ -404,4 +460,22 @@ func TestCommandsWithoutTheApp(t *testing.T) {
 			}
 		})
 	}
+}
+
+// aFailure are the artifacts of a run in which a package does not build.
+func aFailure(t *testing.T, p pull) map[string][]byte {
+	t.Helper()
+	broken := checks.Result{Case: checks.Case{Kind: checks.KindBuild, Of: distro.KindPackage, Subject: "sed", Name: "builds"}, Was: checks.Pass, Now: checks.Fail, Verdict: checks.Regressed, Stage: "build", Reason: "its builder failed", Attempts: 1}
+	plan := &checks.Plan{Change: distro.Change{Base: p.base, Head: p.head, Merged: p.merge, Files: []string{}}, Cases: []checks.PlannedCase{{Case: broken.Case, Why: "its patch changed"}}}
+	rep := &checks.Report{Change: plan.Change, Cases: []checks.Result{broken}}
+	rep.Counts, rep.Conclusion = checks.Count(rep.Cases), checks.Conclude(rep.Cases)
+	dir := t.TempDir()
+	for name, encode := range map[string]func(io.Writer) error{
+		"plan/plan.json": func(w io.Writer) error { return report.Encode(w, plan) }, "report/report.json": func(w io.Writer) error { return report.Encode(w, rep) },
+	} {
+		var doc bytes.Buffer
+		require.NoError(t, encode(&doc))
+		write(t, dir, name, doc.String())
+	}
+	return map[string][]byte{"asterbot-plan-1": zipFolder(t, filepath.Join(dir, "plan")), "asterbot-report-1": zipFolder(t, filepath.Join(dir, "report"))}
 }

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -40,6 +41,8 @@ type subject struct {
 	BuildKernel      bool // run the repository's kernel command, outside any sandbox
 	Untrusted        bool
 	Only             []string
+	NoKernel         []string // sides whose kernel could not be built
+	Fresh            bool     // for a release: nothing that the default branch remembered or cached
 }
 
 func (s *subject) flags(c *cobra.Command) {
@@ -58,6 +61,8 @@ func (s *subject) flags(c *cobra.Command) {
 	f.BoolVar(&s.BuildKernel, "build-kernel", false, "run the configured kernel command; it runs the change's own code outside any sandbox")
 	f.BoolVar(&s.Untrusted, "untrusted", false, "the change is nobody's whom you trust: refuse to run anything without a safe Nix and a sandbox")
 	f.StringArrayVar(&s.Only, "only", nil, "look at this `name` only (repeatable)")
+	f.StringArrayVar(&s.NoKernel, "no-kernel", nil, "the kernel of this `side`, head or base, could not be built: what boots it is an error, and is not booted with another one (repeatable)")
+	f.BoolVar(&s.Fresh, "fresh", false, "look past everything that is remembered, and read no binary cache of the configuration: for a release")
 	for _, name := range []string{"config", "kernel", "base-kernel", "symbols", "control-kernel"} {
 		_ = c.MarkFlagFilename(name) // only fails for a flag that does not exist
 	}
@@ -77,9 +82,13 @@ type workspace struct {
 	trees   map[pipeline.Side]string // control is head's
 	nix     *nix.Nix
 	nixpkgs string
+	pinned  map[pipeline.Side]string // the package set that each side pins; empty where it pins none
 	cache   string
 	kernels map[pipeline.Side]*nix.Kernel // nil: the entry's own
 	images  map[pipeline.Side]kernel.Image
+	unbuilt map[pipeline.Side]error // why a kernel does not build
+	mu      sync.Mutex
+	built   map[string]bool                 // head's store paths that were built
 	hashes  map[pipeline.Side]string        // of the kernels that the entry makes, where they were compared
 	specs   map[checks.Case]distro.CaseSpec // head's, for reproducing
 	sets    map[pipeline.Side]*distro.Set   // what the comparison evaluated, where it did
@@ -122,7 +131,7 @@ func (w *workspace) export(ctx context.Context) error {
 func (s subject) look(ctx context.Context, e *env) (_ *workspace, err error) {
 	w := &workspace{
 		subject: s, trees: map[pipeline.Side]string{}, kernels: map[pipeline.Side]*nix.Kernel{},
-		images: map[pipeline.Side]kernel.Image{}, specs: map[checks.Case]distro.CaseSpec{}, cache: kernel.Cache(e.Getenv),
+		images: map[pipeline.Side]kernel.Image{}, unbuilt: map[pipeline.Side]error{}, pinned: map[pipeline.Side]string{}, built: map[string]bool{}, specs: map[checks.Case]distro.CaseSpec{}, cache: kernel.Cache(e.Getenv),
 	}
 	for _, p := range []*string{&w.Repo, &w.Config, &w.Nixpkgs, &w.Kernel, &w.BaseKernel, &w.Symbols, &w.ControlKernel, &w.ControlModules} {
 		if *p != "" && !filepath.IsAbs(*p) {
@@ -165,7 +174,7 @@ func (s subject) look(ctx context.Context, e *env) (_ *workspace, err error) {
 	if w.scratch, err = os.MkdirTemp("", fmt.Sprintf("asterbot-%d-", os.Getpid())); err != nil {
 		return nil, couldNotLook(fmt.Errorf("make a temporary folder: %w", err))
 	}
-	return w, w.packageSet()
+	return w, w.packageSet(ctx)
 }
 
 // close removes everything the workspace made.
@@ -225,8 +234,9 @@ func parsePolicy(name string, data []byte) (*config.Config, error) {
 }
 
 // packageSet finds the package set that entries are evaluated with: the one
-// named, the configured one, else the embedded one.
-func (w *workspace) packageSet() error {
+// named, the configured folder, the one that the repository pins, else the
+// embedded one.
+func (w *workspace) packageSet(ctx context.Context) error {
 	w.nix = &nix.Nix{}
 	switch {
 	case w.Nixpkgs != "":
@@ -241,7 +251,13 @@ func (w *workspace) packageSet() error {
 			w.nixpkgs = ""
 		}
 	default:
+		if found, err := w.fetchPins(ctx); err != nil || found {
+			return err
+		}
 		dir, err := tinypkgs.Extract(w.cache)
+		if errors.Is(err, tinypkgs.ErrNotSetUp) {
+			return couldNotLook(fmt.Errorf("no package set: pin one with nixpkgs.pin in %s (docs/adopt.md), or install the embedded one with 'bot doctor --install' (%w)", config.Path, err))
+		}
 		if err != nil {
 			return couldNotLook(err)
 		}
@@ -283,9 +299,14 @@ func (w *workspace) setKernels(ctx context.Context) error {
 func (w *workspace) setTested(ctx context.Context) error {
 	k := w.config.Kernel
 	under := func(img kernel.Image) *nix.Kernel {
-		return &nix.Kernel{Image: img.Path, Params: k.Params, Protocol: k.Protocol, Profile: w.profileName()}
+		protocol := k.Protocol
+		if protocol == "" && img.ELF {
+			protocol = "multiboot"
+		}
+		return &nix.Kernel{Image: img.Path, Params: k.Params, Protocol: protocol, Profile: w.profileName()}
 	}
 	switch {
+	case w.lacks(pipeline.Head):
 	case w.Kernel != "":
 		head, err := kernel.Open(w.Kernel, w.Symbols)
 		if err != nil {
@@ -302,6 +323,11 @@ func (w *workspace) setTested(ctx context.Context) error {
 	case k.Build != nil && w.BuildKernel:
 		for _, side := range []pipeline.Side{pipeline.Base, pipeline.Head} {
 			img, err := w.buildKernel(ctx, side)
+			if errors.Is(err, kernel.ErrBuild) {
+				w.NoKernel = append(w.NoKernel, string(side))
+				w.unbuilt[side] = err
+				continue
+			}
 			if err != nil {
 				return fmt.Errorf("build the kernel of %s: %w", side, err)
 			}

@@ -134,7 +134,7 @@ func TestAsterinasKernel(t *testing.T) {
 func TestWrongConfigurations(t *testing.T) {
 	tests := []struct{ name, config, says string }{
 		{"a Linux module for an Asterinas kernel", `boot.kernelModules = [ "kvm" ];`,
-			"boot.kernelModules names kvm, but Asterinas loads no Linux kernel modules. Remove the option"},
+			"boot.kernelModules names kvm, but Asterinas loads no Linux kernel modules. Remove it from "},
 		{"a service that is off for no reason", `asternixos.services.disabled.cron = " ";`,
 			`asternixos.services.disabled."cron" has no reason`},
 		{"a shell in an initramfs that is not there", `asternixos.initramfs = { enable = false; shell = true; };`,

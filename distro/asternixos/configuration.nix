@@ -2,7 +2,11 @@
 # then run `nixos-rebuild boot` and restart.
 { config, pkgs, lib, ... }:
 {
-  imports = [ ./modules ];
+  # AsterNixOS, and what the installer found out about this machine. Do not edit these.
+  imports = [
+    ./modules
+    ./machine.nix
+  ];
 
   networking.hostName = "asterinas";
 

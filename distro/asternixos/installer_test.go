@@ -144,3 +144,101 @@ func TestInstallTwice(t *testing.T) {
 	require.NoError(t, err)
 	assert.True(t, bytes.Equal(before, after), "the second run wrote to the disk")
 }
+
+// exchange is something that is waited for on the console, and what is typed then.
+type exchange struct{ waits, types string }
+
+// converse boots the installer's kernel with further parameters and talks to it over the console, until the machine ends.
+func converse(t *testing.T, disk, params string, talk []exchange) (console string) {
+	t.Helper()
+	needsMachine(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "qemu-system-x86_64", "-accel", "tcg", "-machine", "q35", "-m", "1024", "-cpu", "max", "-display", "none",
+		"-nodefaults", "-no-reboot", "-kernel", build(t, "images.iso.linux", "null")+"/vmlinuz", "-initrd", build(t, "images.iso.initrd", "null")+"/initrd",
+		"-append", "console=ttyS0 console=hvc0 quiet panic=-1 "+params, "-device", "virtio-serial-pci", "-chardev", "stdio,id=c,signal=off",
+		"-device", "virtconsole,chardev=c", "-drive", "if=none,id=d,format=raw,file="+disk, "-device", "virtio-blk-pci,drive=d")
+	stdin, err := cmd.StdinPipe()
+	require.NoError(t, err)
+	stdout, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	defer func() { _ = cmd.Process.Kill() }()
+
+	waiting := func() string {
+		if len(talk) == 0 {
+			return "the end"
+		}
+		return talk[0].waits
+	}
+	var all, unread bytes.Buffer
+	for chunk := make([]byte, 4096); ; {
+		n, err := stdout.Read(chunk)
+		all.Write(chunk[:n])
+		unread.Write(chunk[:n])
+		for len(talk) > 0 {
+			at := regexp.MustCompile(talk[0].waits).FindIndex(unread.Bytes())
+			if at == nil {
+				break
+			}
+			unread.Next(at[1])
+			_, err := io.WriteString(stdin, talk[0].types+"\n")
+			require.NoError(t, err)
+			talk = talk[1:]
+		}
+		if err != nil {
+			break
+		}
+	}
+	err = cmd.Wait()
+	require.NoError(t, ctx.Err(), "waited for %q in\n%s", waiting(), all.String())
+	require.NoError(t, err)
+	require.Empty(t, talk, "the machine ended before it said %q:\n%s", waiting(), all.String())
+	return all.String()
+}
+
+// With a person at the console the installer asks, takes no disk that holds data without --force, none that is in use
+// even with it, none that was not confirmed, and tells each by its exit status.
+func TestInstallerAsks(t *testing.T) {
+	data := blank(t, 512)
+	out, err := exec.Command("/usr/sbin/mke2fs", "-q", "-F", data).CombinedOutput()
+	require.NoError(t, err, string(out))
+	before, err := os.ReadFile(data)
+	require.NoError(t, err)
+
+	// run is a run of the installer from the shell that is left when the first one has ended.
+	run := func(args string) string { return "name=asterinas sh /installer " + args + "; echo status=$?" }
+	converse(t, data, "asternixos.interactive", []exchange{
+		{`/dev/vda  512 MiB[^\n]*\n[^\n]*Install on which disk\? `, "/dev/vda"},
+		{`FAILED: /dev/vda holds data; with --force it is overwritten(?s:.*)guest# `, run("--wrong")},
+		{`usage: asternixos-install(?s:.*)status=2\s+guest# `, run("--disk")},
+		{`--disk needs a device(?s:.*)status=2\s+guest# `, run("--disk /dev/vdz")},
+		{`FAILED: there is no disk /dev/vdz; there are: /dev/vda(?s:.*)status=3\s+guest# `, "mkdir -p /mnt && mount -o ro /dev/vda /mnt && " + run("--disk /dev/vda --force")},
+		{`FAILED: /dev/vda is in use: /dev/vda is mounted; unmount it first(?s:.*)status=3\s+guest# `, "umount /mnt; " + run("--disk /dev/vda")},
+		{`FAILED: /dev/vda holds data(?s:.*)status=4\s+guest# `, run("--disk /dev/vda --force")},
+		{`the data on /dev/vda will be lost, as --force says(?s:.*)Type its name again to go on: `, "yes"},
+		{`FAILED: not confirmed(?s:.*)status=3\s+guest# `, "poweroff -f"},
+	})
+	after, err := os.ReadFile(data)
+	require.NoError(t, err)
+	assert.True(t, bytes.Equal(before, after), "the disk was written to")
+
+	converse(t, data, "asternixos.interactive", []exchange{
+		{`Install on which disk\? `, ""},
+		{`FAILED: no disk was chosen(?s:.*)guest# `, run("--disk /dev/vda --force")},
+		{`Type its name again to go on: `, "/dev/vda"},
+		{`finished: asterinas [0-9a-f]{12} is on /dev/vda(?s:.*)status=0\s+guest# `, run("--disk /dev/vda1 --force")},
+		{`FAILED: /dev/vda1 is not a whole disk; there are: /dev/vda(?s:.*)status=3\s+guest# `, run("--disk /dev/vda")},
+		{`finished: asterinas [0-9a-f]{12} is on /dev/vda already, nothing was changed(?s:.*)status=0\s+guest# `, "poweroff -f"},
+	})
+}
+
+// Unattended, --force is a parameter of the kernel.
+func TestInstallerForced(t *testing.T) {
+	data := blank(t, 512)
+	out, err := exec.Command("/usr/sbin/mke2fs", "-q", "-F", data).CombinedOutput()
+	require.NoError(t, err, string(out))
+	said := converse(t, data, "asternixos.force", nil)
+	assert.Contains(t, said, "the data on /dev/vda will be lost, as --force says")
+	assert.Regexp(t, `finished: asterinas [0-9a-f]{12} is on /dev/vda\r?\n`, said)
+}

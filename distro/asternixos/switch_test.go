@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -15,7 +16,7 @@ import (
 func TestSwitchToConfiguration(t *testing.T) {
 	tests := []struct {
 		name, action string
-		spoil        string // a script that fails
+		spoil        string // a script that fails; with "kernel", the running kernel is the new one
 		status       int
 		ran          string // the scripts that ran, in order
 		says         string
@@ -27,6 +28,7 @@ func TestSwitchToConfiguration(t *testing.T) {
 		{"check only checks", "check", "", 0, "check ", ""},
 		{"a check that fails stops all", "switch", "check", 1, "check ", "the checks before the switch failed"},
 		{"a boot loader that cannot be installed", "switch", "boot", 3, "check boot ", "the system boots as before"},
+		{"a boot loader that need not be installed", "switch", "boot kernel", 0, "check boot activate ", "the boot loader was left as it is"},
 		{"an activation that fails", "switch", "activate", 2, "check boot activate ", "activation failed"},
 		{"an action that is none", "sideways", "", 1, "", "usage"},
 	}
@@ -37,10 +39,20 @@ func TestSwitchToConfiguration(t *testing.T) {
 			require.NoError(t, os.WriteFile(filepath.Join(dir, "etc/NIXOS"), nil, 0o644))
 			for _, name := range []string{"check", "boot", "activate", "dry-activate"} {
 				script := "#!/bin/sh\nprintf '" + name + " ' >> " + dir + "/ran\n"
-				if name == tt.spoil {
+				if fails, _, _ := strings.Cut(tt.spoil, " "); name == fails {
 					script += "exit 1\n"
 				}
 				require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(script), 0o755))
+			}
+			booted := filepath.Join(dir, "run/booted-system")
+			require.NoError(t, os.MkdirAll(booted, 0o755))
+			for _, part := range []string{"kernel", "initrd", "kernel-params"} {
+				require.NoError(t, os.WriteFile(filepath.Join(dir, part), []byte("new"), 0o644))
+				running := "old"
+				if strings.HasSuffix(tt.spoil, "kernel") {
+					running = "new"
+				}
+				require.NoError(t, os.WriteFile(filepath.Join(booted, part), []byte(running), 0o644))
 			}
 			cmd := exec.CommandContext(t.Context(), "/bin/sh", "overlays/switch-to-configuration/switch-to-configuration.sh", tt.action)
 			cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "SWITCH_ROOT=" + dir, "TOPLEVEL=" + dir, "INSTALL_BOOTLOADER=" + dir + "/boot", "PRE_SWITCH_CHECK=" + dir + "/check"}

@@ -43,8 +43,8 @@ let
     k:
     {
       image = path k.image;
-      params = k.params;
     }
+    // (if k.params == null then { } else { inherit (k) params; })
     // (if k.initrd == "" then { } else { initrd = path k.initrd; })
     // (if k.modules == "" then { } else { modules = path k.modules; })
     // (if k.profile == "" then { } else { inherit (k) profile; })

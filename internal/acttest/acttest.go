@@ -46,8 +46,9 @@ type Run struct {
 	Bot string
 	// Env are further variables, of all steps.
 	Env map[string]string
-	// Artifacts and Cache are kept there; temporary folders if empty.
-	Artifacts, Cache string
+	// Artifacts and Cache are kept there, and Home is the home folder of all jobs;
+	// temporary folders if empty.
+	Artifacts, Cache, Home string
 	// Attempt is the run's attempt; zero is the first.
 	Attempt int
 	Inputs  map[string]string
@@ -67,6 +68,7 @@ type Result struct {
 
 // Line is a line of act's log.
 type Line struct {
+	Time    time.Time         `json:"time"` // in whole seconds
 	Level   string            `json:"level"`
 	Message string            `json:"msg"`
 	Job     string            `json:"job"`
@@ -149,7 +151,7 @@ func (r Run) Start(ctx context.Context, t *testing.T) *Result {
 	require.NoError(t, err)
 	event := filepath.Join(tmp, "event.json")
 	require.NoError(t, os.WriteFile(event, payload, 0o600))
-	home := filepath.Join(tmp, "home")
+	home := orElse(r.Home, filepath.Join(tmp, "home"))
 	require.NoError(t, os.MkdirAll(home, 0o755))
 
 	env := map[string]string{
@@ -220,6 +222,20 @@ func (r *Result) Acted(command string) []Line {
 		}
 	}
 	return out
+}
+
+// After is how long it took until a line held a text; -1 where none did.
+func (r *Result) After(text string) time.Duration {
+	var began time.Time
+	for _, l := range r.Lines {
+		if began.IsZero() {
+			began = l.Time
+		}
+		if strings.Contains(l.Message, text) {
+			return l.Time.Sub(began)
+		}
+	}
+	return -1
 }
 
 // Jobs are the results of the jobs, by name.

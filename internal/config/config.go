@@ -58,7 +58,8 @@ type Config struct {
 type Nixpkgs struct {
 	// Path is a folder that holds the package set, relative to the repository's root or absolute. Left out, the entry uses its own.
 	Path string `yaml:"path,omitempty"`
-	// Pin is the file in which the repository records the revision of its package set. A change of it is treated as a mass rebuild.
+	// Pin is the file in which the repository records its package set. A change of it is treated as a mass rebuild. If it is a flake.lock, niv's nix/sources.json, or JSON with owner, repo, rev and
+	// sha256 (of the unpacked tree), the package set of that revision is fetched from GitHub, held against its hash, and handed to the entry. Of several places the first that exists counts.
 	Pin Places `yaml:"pin,omitempty"`
 }
 

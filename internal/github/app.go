@@ -70,7 +70,7 @@ func NewApp(opt AppOptions) (*App, error) {
 		a.base = defaultTransport()
 	}
 	rt := &appAuth{app: a, next: &observer{next: a.base, clock: a.clock, observe: opt.Observe}}
-	a.jwt, err = newClient(a.opt, &limiter{next: rt, clock: a.clock, wait: opt.Wait, perMinute: opt.WritesPerMinute}, a.cache.part("app"), a.base)
+	a.jwt, err = newClient(a.opt, &limiter{next: rt, wait: opt.Wait, perMinute: opt.WritesPerMinute}, a.cache.part("app"), a.base)
 	return a, err
 }
 
@@ -87,7 +87,7 @@ func (a *App) Installation(id int64) *Client {
 	if c := a.installations[id]; c != nil {
 		return c
 	}
-	l := &limiter{next: &installationAuth{app: a, id: id}, clock: a.clock, wait: a.opt.Wait, perMinute: a.opt.WritesPerMinute}
+	l := &limiter{next: &installationAuth{app: a, id: id}, wait: a.opt.Wait, perMinute: a.opt.WritesPerMinute}
 	// The address was parsed by NewApp already.
 	c, err := newClient(a.opt, l, a.cache.part(strconv.FormatInt(id, 10)), a.base)
 	if err != nil {
@@ -154,18 +154,38 @@ type installationAuth struct {
 	id  int64
 
 	mu      sync.Mutex
-	current *ghinstallation.Transport
+	token   string
+	expires time.Time // by GitHub's clock
 }
 
 // ErrNoInstallation says that the App's installation is suspended or gone.
 var ErrNoInstallation = errors.New("the App's installation is suspended or was removed")
 
-func (t *installationAuth) transport(drop *ghinstallation.Transport) (*ghinstallation.Transport, error) {
+// fresh is a token that holds. drop is one that GitHub did not take. Whether
+// one has expired GitHub's clock says: ghinstallation goes by this machine's, and
+// would make a new one for each request where that is ahead.
+func (t *installationAuth) fresh(ctx context.Context, drop string) (string, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.current != nil && t.current != drop {
-		return t.current, nil
+	if t.token != "" && t.token != drop && t.app.clock.now().Before(t.expires.Add(-time.Minute)) {
+		return t.token, nil
 	}
+	inst, err := t.transport()
+	if err != nil {
+		return "", err
+	}
+	token, err := inst.Token(ctx)
+	if err != nil {
+		return "", tokenError(err)
+	}
+	if t.expires, _, err = inst.Expiry(); err != nil {
+		return "", err
+	}
+	t.token = token
+	return token, nil
+}
+
+func (t *installationAuth) transport() (*ghinstallation.Transport, error) {
 	// Making a token is a POST that may be repeated.
 	patient := &retry{next: &observer{next: t.app.base, clock: t.app.clock, observe: t.app.opt.Observe, installation: t.id}, always: true}
 	apps, err := ghinstallation.NewAppsTransportWithOptions(&appAuth{t.app, patient}, t.app.id, ghinstallation.WithSigner(t.app))
@@ -179,21 +199,16 @@ func (t *installationAuth) transport(drop *ghinstallation.Transport) (*ghinstall
 	if t.app.opt.BaseURL != "" {
 		inst.BaseURL = strings.TrimSuffix(t.app.opt.BaseURL, "/")
 	}
-	t.current = inst
 	return inst, nil
 }
 
 func (t *installationAuth) RoundTrip(r *http.Request) (*http.Response, error) {
 	next := &observer{next: t.app.base, clock: t.app.clock, observe: t.app.opt.Observe, installation: t.id}
-	var drop *ghinstallation.Transport
+	drop := ""
 	for again := false; ; again = true {
-		inst, err := t.transport(drop)
+		token, err := t.fresh(r.Context(), drop)
 		if err != nil {
 			return nil, err
-		}
-		token, err := inst.Token(r.Context())
-		if err != nil {
-			return nil, tokenError(err)
 		}
 		c, err := replay(r)
 		if err != nil {
@@ -205,7 +220,7 @@ func (t *installationAuth) RoundTrip(r *http.Request) (*http.Response, error) {
 			return resp, err
 		}
 		resp.Body.Close()
-		drop = inst
+		drop = token
 	}
 }
 

@@ -78,7 +78,7 @@ func New(opt Options) (*Client, error) {
 	if opt.Token != "" {
 		rt = &bearer{next: rt, token: opt.Token}
 	}
-	return newClient(opt, &limiter{next: rt, clock: clk, wait: opt.Wait, perMinute: opt.WritesPerMinute}, newCache(8<<20), base)
+	return newClient(opt, &limiter{next: rt, wait: opt.Wait, perMinute: opt.WritesPerMinute}, newCache(8<<20), base)
 }
 
 func newClient(opt Options, rt http.RoundTripper, cache *cache, plain http.RoundTripper) (*Client, error) {

@@ -181,10 +181,39 @@ func TestSecondaryLimitOnWritesIsKeptBeforehand(t *testing.T) {
 
 func TestDispatchReturnsTheRun(t *testing.T) {
 	_, r, inst, app := world(t, githubtest.Options{})
-	r.Commit("main", map[string]string{".github/workflows/rebuild.yml": "on: workflow_dispatch"})
+	r.Commit("main", map[string]string{".github/workflows/rebuild.yml": "on:\n  workflow_dispatch:\n    inputs:\n      token: {required: true}\n"})
 	id, err := app.Installation(inst.ID).Dispatch(context.Background(), r.Owner, r.Name, "rebuild.yml", "main", map[string]string{"token": "t"})
 	require.NoError(t, err)
 	runs := r.Runs()
 	require.Len(t, runs, 1)
 	assert.Equal(t, runs[0].ID, id)
+}
+
+// A machine whose clock is hours off keeps its tokens, and waits as long as
+// GitHub means.
+func TestAClockThatIsHoursOff(t *testing.T) {
+	for _, skew := range []time.Duration{-5 * time.Hour, 5 * time.Hour} {
+		t.Run(skew.String(), func(t *testing.T) {
+			s, r, inst, app := world(t, githubtest.Options{Skew: skew})
+			c := app.Installation(inst.ID)
+			for range 5 {
+				_, _, err := c.Repositories.Get(t.Context(), r.Owner, r.Name)
+				require.NoError(t, err)
+			}
+			tokens := 0
+			for _, call := range s.Calls() {
+				if call.Operation == "apps/create-installation-access-token" && call.Status == http.StatusCreated {
+					tokens++
+				}
+			}
+			assert.Equal(t, 1, tokens)
+			s.SetBudget(inst, 100, 1, time.Now().Add(skew+90*time.Second))
+			_, _, err := c.Repositories.ListReleases(t.Context(), r.Owner, r.Name, nil)
+			require.NoError(t, err)
+			_, _, err = c.Repositories.ListTags(t.Context(), r.Owner, r.Name, nil)
+			until, limited := github.Limited(err)
+			require.True(t, limited, "%v", err)
+			assert.InDelta(t, 90, time.Until(until).Seconds(), 5)
+		})
+	}
 }

@@ -82,6 +82,19 @@ func (c *clock) learn(h http.Header) {
 	c.offset = offset
 }
 
+// translate turns the time at which a rate budget is filled again into this
+// machine's: go-github and the limiter wait by it.
+func (c *clock) translate(h http.Header) {
+	const reset = "X-RateLimit-Reset"
+	s, err := strconv.ParseInt(h.Get(reset), 10, 64)
+	if err != nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	h.Set(reset, strconv.FormatInt(s-int64(c.offset/time.Second), 10))
+}
+
 // observer tells of every request, and learns the time.
 type observer struct {
 	next         http.RoundTripper
@@ -96,6 +109,7 @@ func (o *observer) RoundTrip(r *http.Request) (*http.Response, error) {
 	c := Call{Installation: o.installation, Method: r.Method, Path: r.URL.Path, Err: err, Seconds: time.Since(start).Seconds()}
 	if resp != nil {
 		o.clock.learn(resp.Header)
+		o.clock.translate(resp.Header)
 		c.Status = resp.StatusCode
 		c.Remaining, _ = strconv.Atoi(resp.Header.Get("X-RateLimit-Remaining"))
 		c.Limit, _ = strconv.Atoi(resp.Header.Get("X-RateLimit-Limit"))
@@ -156,7 +170,6 @@ func sleep(ctx context.Context, d time.Duration) error {
 // one that must wait stops nobody else.
 type limiter struct {
 	next      http.RoundTripper
-	clock     *clock
 	wait      time.Duration
 	perMinute int
 
@@ -256,8 +269,7 @@ func (l *limiter) judge(resp *http.Response) error {
 		until = now.Add(time.Duration(s) * time.Second)
 	} else if resp.Header.Get("X-RateLimit-Remaining") == "0" {
 		if s, err := strconv.ParseInt(resp.Header.Get("X-RateLimit-Reset"), 10, 64); err == nil {
-			// GitHub's clock, not ours.
-			until = now.Add(time.Unix(s, 0).Sub(l.clock.now()) + time.Second)
+			until = time.Unix(s, 0).Add(time.Second)
 			why = "the hour's budget is used up"
 		}
 	}

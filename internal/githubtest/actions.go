@@ -7,7 +7,10 @@ import (
 	"path"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
+
+	"github.com/goccy/go-yaml"
 )
 
 // Run is a run of a workflow.
@@ -42,7 +45,13 @@ type Referenced struct{ Path, SHA, Ref string }
 // Job is a job of a run's last attempt.
 type Job struct {
 	Name, Status, Conclusion string
+	Steps                    []Step
+	// Attempt is the run's attempt that it belongs to; the last one where zero.
+	Attempt int
 }
+
+// Step is a step of a job.
+type Step struct{ Name, Conclusion string }
 
 // Artifact is a zip file that a run left.
 type Artifact struct {
@@ -242,8 +251,16 @@ func (c *call) listJobs() (int, any) {
 		return notFound()
 	}
 	return 200, obj{"total_count": len(run.Jobs), "jobs": each(page(c, run.Jobs), func(j Job) any {
-		return obj{"id": 1, "run_id": run.ID, "run_url": c.s.URL, "run_attempt": run.Attempt, "node_id": "J", "head_sha": run.HeadSHA, "head_branch": run.HeadBranch, "url": c.s.URL, "html_url": c.s.URL + "/job", "status": j.Status,
-			"conclusion": null(j.Conclusion), "created_at": stamp(run.Created), "started_at": stamp(run.Started), "completed_at": nil, "name": j.Name, "check_run_url": c.s.URL, "labels": []string{}, "runner_id": nil, "runner_name": nil, "runner_group_id": nil, "runner_group_name": nil, "workflow_name": "x"}
+		attempt := j.Attempt
+		if attempt == 0 {
+			attempt = run.Attempt
+		}
+		steps := []any{}
+		for i, s := range j.Steps {
+			steps = append(steps, obj{"name": s.Name, "status": "completed", "conclusion": null(s.Conclusion), "number": i + 1, "started_at": nil, "completed_at": nil})
+		}
+		return obj{"id": 1, "run_id": run.ID, "run_url": c.s.URL, "run_attempt": attempt, "node_id": "J", "head_sha": run.HeadSHA, "head_branch": run.HeadBranch, "url": c.s.URL, "html_url": c.s.URL + "/job", "status": j.Status,
+			"conclusion": null(j.Conclusion), "created_at": stamp(run.Created), "started_at": stamp(run.Started), "completed_at": nil, "name": j.Name, "check_run_url": c.s.URL, "steps": steps, "labels": []string{}, "runner_id": nil, "runner_name": nil, "runner_group_id": nil, "runner_group_name": nil, "workflow_name": "x"}
 	})}
 }
 
@@ -338,14 +355,55 @@ func (c *call) dispatch() (int, any) {
 	if file == "" {
 		return notFound()
 	}
+	title, wrong := dispatched(tree[file], inputs)
+	if wrong != "" {
+		return unprocessable("%s", wrong)
+	}
 	login, _, _ := c.bot()
-	title, _ := inputs["token"].(string)
-	run := r.startRun(NewRun{Path: file, Event: "workflow_dispatch", HeadSHA: sha, HeadBranch: c.str("ref"), Actor: login, Status: "queued", Title: "asterbot rebuild " + title})
+	run := r.startRun(NewRun{Path: file, Event: "workflow_dispatch", HeadSHA: sha, HeadBranch: c.str("ref"), Actor: login, Status: "queued", Title: title})
 	run.Inputs = inputs
 	if v, _ := c.body["return_run_details"].(bool); v {
 		return 200, obj{"workflow_run_id": run.ID, "run_url": run.object()["url"], "html_url": run.object()["html_url"]}
 	}
 	return http.StatusNoContent, nil
+}
+
+// dispatched holds inputs against a workflow's own, as GitHub does, and works
+// out the run's name.
+func dispatched(text string, inputs map[string]any) (title, wrong string) {
+	var w struct {
+		Name    string `yaml:"name"`
+		RunName string `yaml:"run-name"`
+		On      struct {
+			Dispatch *struct {
+				Inputs map[string]struct {
+					Required bool `yaml:"required"`
+				} `yaml:"inputs"`
+			} `yaml:"workflow_dispatch"`
+		} `yaml:"on"`
+	}
+	if err := yaml.Unmarshal([]byte(text), &w); err != nil || w.On.Dispatch == nil {
+		return "", "Workflow does not have 'workflow_dispatch' trigger"
+	}
+	title = w.RunName
+	for name, v := range inputs {
+		if _, ok := w.On.Dispatch.Inputs[name]; !ok {
+			return "", fmt.Sprintf("Unexpected inputs provided: [%q]", name)
+		}
+		title = strings.ReplaceAll(title, "${{ inputs."+name+" }}", fmt.Sprint(v))
+	}
+	for name, in := range w.On.Dispatch.Inputs {
+		if v, _ := inputs[name].(string); in.Required && v == "" {
+			return "", fmt.Sprintf("Required input '%s' not provided", name)
+		}
+	}
+	if len(inputs) > 25 {
+		return "", "you may only define up to 25 `inputs` for a `workflow_dispatch` event"
+	}
+	if title == "" {
+		title = w.Name
+	}
+	return title, ""
 }
 
 // SetActions sets what a repository's settings say: "permissions", "workflow"

@@ -294,7 +294,7 @@ func (i *Installation) object(s *Server) obj {
 	o := obj{
 		"id": i.ID, "account": user(i.Account, "Organization"), "access_tokens_url": s.URL + "/app/installations/" + strconv.FormatInt(i.ID, 10) + "/access_tokens",
 		"repositories_url": s.URL + "/installation/repositories", "html_url": "https://github.test/installations", "app_id": s.opt.AppID, "target_id": userID(i.Account),
-		"target_type": "Organization", "permissions": i.Permissions, "events": []string{}, "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z",
+		"target_type": "Organization", "permissions": i.Permissions, "events": append([]string{}, s.opt.Events...), "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z",
 		"single_file_name": nil, "repository_selection": "all", "app_slug": Slug, "suspended_at": nil, "suspended_by": nil,
 	}
 	if i.Suspended {
@@ -421,6 +421,14 @@ func (s *Server) delivery(r *Repo, event, action, sender string, payload obj) *D
 	}
 	d.Payload, _ = json.Marshal(payload)
 	return d
+}
+
+// InstallationEvent is an event of the App's installation: created, suspend,
+// unsuspend and so on.
+func (r *Repo) InstallationEvent(action string) *Delivery {
+	r.s.mu.Lock()
+	defer r.s.mu.Unlock()
+	return r.s.delivery(r, "installation", action, "owner", obj{"repositories": []any{}})
 }
 
 // Request is the signed request of a delivery to an address.

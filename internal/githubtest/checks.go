@@ -76,6 +76,16 @@ func (r *Repo) Rerequest(c CheckRun, sender string) *Delivery {
 	return r.s.delivery(r, "check_run", "rerequested", sender, obj{"check_run": c.object(r)})
 }
 
+// RerequestSuite asks for all of the App's check runs of a commit again.
+func (r *Repo) RerequestSuite(sha, sender string) *Delivery {
+	r.s.mu.Lock()
+	defer r.s.mu.Unlock()
+	s := r.suite(sha, r.s.opt.AppID)
+	return r.s.delivery(r, "check_suite", "rerequested", sender, obj{"check_suite": obj{
+		"id": s.ID, "head_sha": sha, "status": "queued", "conclusion": nil, "created_at": stamp(s.Created), "updated_at": stamp(r.s.now()), "pull_requests": []any{}, "app": r.s.appObject(s.App),
+	}})
+}
+
 func null(s string) any {
 	if s == "" {
 		return nil

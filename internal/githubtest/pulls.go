@@ -79,8 +79,8 @@ func (c *call) listComments() (int, any) {
 
 func (c *call) createComment() (int, any) {
 	r := c.repo()
-	p := r.pulls[int(c.num("issue_number"))]
-	if p == nil {
+	number := int(c.num("issue_number"))
+	if r.pulls[number] == nil && r.issue(number) == nil {
 		return notFound()
 	}
 	body := c.str("body")
@@ -88,7 +88,7 @@ func (c *call) createComment() (int, any) {
 		return unprocessable("Validation Failed: body is too long or blank")
 	}
 	login, _, typ := c.bot()
-	cm := &Comment{ID: c.s.id(), Number: p.Number, Author: login, AuthorType: typ, Body: body, Created: c.s.now(), Updated: c.s.now(), App: c.token.app}
+	cm := &Comment{ID: c.s.id(), Number: number, Author: login, AuthorType: typ, Body: body, Created: c.s.now(), Updated: c.s.now(), App: c.token.app}
 	r.comments = append(r.comments, cm)
 	return http.StatusCreated, cm.object(r)
 }

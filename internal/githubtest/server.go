@@ -47,6 +47,8 @@ type Options struct {
 	AppID int64
 	// Permissions are those of the App's installations; nil grants all.
 	Permissions map[string]string
+	// Events are what the App's installations are told of.
+	Events []string
 	// Skew is added to the server's clock.
 	Skew time.Duration
 	// WritesPerMinute is the secondary limit on content writes; zero is none.

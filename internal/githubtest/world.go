@@ -27,6 +27,7 @@ type Repo struct {
 	roles     map[string]string
 	pulls     map[int]*Pull
 	comments  []*Comment
+	issues    []*Issue
 	suites    []*Suite
 	checks    []*CheckRun
 	runs      []*Run
@@ -269,6 +270,14 @@ func (p *Pull) Close(merged bool) *Delivery {
 	return p.delivery("closed", nil)
 }
 
+// Land merges the pull request as a commit of its base.
+func (p *Pull) Land(sha string) *Delivery {
+	defer p.lock()()
+	p.State, p.Merged, p.Merge, p.Updated = "closed", true, sha, p.repo.s.now()
+	p.repo.branches[p.BaseRef] = sha
+	return p.delivery("closed", nil)
+}
+
 // Reopen opens it again.
 func (p *Pull) Reopen() *Delivery {
 	defer p.lock()()
@@ -362,6 +371,18 @@ func (r *Repo) MergeGroup(p *Pull) (string, *Delivery) {
 	}})
 }
 
+// LeaveQueue ends a merge group: "merged", "invalidated" or "dequeued".
+func (r *Repo) LeaveQueue(sha, reason string) *Delivery {
+	r.s.mu.Lock()
+	defer r.s.mu.Unlock()
+	for ref, at := range r.branches {
+		if at == sha {
+			delete(r.branches, ref)
+		}
+	}
+	return r.s.delivery(r, "merge_group", "destroyed", "maintainer", obj{"reason": reason, "merge_group": obj{"head_sha": sha, "head_ref": "refs/heads/gh-readonly-queue/x", "base_sha": r.branches[r.DefaultBranch], "base_ref": "refs/heads/" + r.DefaultBranch}})
+}
+
 func userID(login string) int64 {
 	switch login {
 	case Slug + "[bot]":
@@ -418,6 +439,9 @@ func (p *Pull) object() obj {
 	}
 	if p.State == "closed" {
 		o["closed_at"] = stamp(p.Updated)
+		if p.Merged {
+			o["merged_at"] = stamp(p.Updated)
+		}
 	}
 	return o
 }

@@ -7,14 +7,17 @@
 package kernel
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
+	"debug/elf"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"time"
 
@@ -30,11 +33,14 @@ type Image struct {
 	// SHA256 is of the image's content, in hex. Two sides with the same one
 	// boot the same kernel.
 	SHA256 string
+	// ELF reports whether the image is an ELF file, which QEMU starts itself
+	// (multiboot, PVH) and no boot loader on a disk does.
+	ELF bool
 }
 
 // Open reads an image that was handed in.
 func Open(path, symbols string) (Image, error) {
-	sum, err := hash(path)
+	img, err := read(path)
 	if err != nil {
 		return Image{}, fmt.Errorf("read kernel image: %w", err)
 	}
@@ -43,7 +49,8 @@ func Open(path, symbols string) (Image, error) {
 			return Image{}, fmt.Errorf("read kernel symbols: %w", err)
 		}
 	}
-	return Image{Path: path, Symbols: symbols, SHA256: sum}, nil
+	img.Symbols = symbols
+	return img, nil
 }
 
 // Build makes an image by a command of the repository.
@@ -54,7 +61,11 @@ type Build struct {
 	Command string
 	// Image and Symbols are where it leaves its results, relative to Dir.
 	Image, Symbols string
-	// Timeout bounds the command; MaxBytes the image.
+	// Container is the image that the command runs in, with docker: without
+	// privileges, and with nothing of this machine but Dir. Empty runs it right here.
+	Container string
+	// Timeout bounds the command; MaxBytes the image, and eight times as much the
+	// symbols.
 	Timeout  time.Duration
 	MaxBytes int64
 	// Log gets what the command prints.
@@ -73,12 +84,24 @@ func (b Build) Run(ctx context.Context) (Image, error) {
 		limited, cancel = context.WithTimeout(ctx, b.Timeout)
 		defer cancel()
 	}
-	cmd := &proc.Cmd{
-		Path: "/bin/sh", Args: []string{"-ec", b.Command}, Dir: b.Dir,
-		Stdout: b.Log, Stderr: b.Log,
+	cmd := &proc.Cmd{Path: "/bin/sh", Args: []string{"-ec", b.Command}, Dir: b.Dir, Stdout: b.Log, Stderr: b.Log}
+	name := fmt.Sprintf("asterbot-kernel-%d-%d", os.Getpid(), time.Now().UnixNano())
+	if b.Container != "" {
+		cmd.Path, cmd.Args = "docker", b.docker(name)
 	}
 	if err := cmd.Run(limited); err != nil {
-		if ctx.Err() == nil {
+		if b.Container != "" {
+			// The client that was killed leaves its container running.
+			clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+			defer cancel()
+			_ = (&proc.Cmd{Path: "docker", Args: []string{"rm", "--force", name}}).Run(clean) // it may be gone
+		}
+		var failed *proc.Error
+		switch {
+		case ctx.Err() != nil:
+		case b.Container != "" && errors.As(err, &failed) && (failed.Exit == dockerFailed || errors.Is(err, exec.ErrNotFound)):
+			err = fmt.Errorf("run container %s: %w", b.Container, err)
+		default:
 			err = fmt.Errorf("%w: %w", ErrBuild, err)
 		}
 		return Image{}, err
@@ -90,14 +113,39 @@ func (b Build) Run(ctx context.Context) (Image, error) {
 	if info, err := os.Stat(path); err == nil && b.MaxBytes > 0 && info.Size() > b.MaxBytes {
 		return Image{}, fmt.Errorf("%w: %s has %d bytes, more than the %d that kernel.build.max-size allows", ErrBuild, b.Image, info.Size(), b.MaxBytes)
 	}
-	img := Image{Path: path}
+	img, err := read(path)
+	if err != nil {
+		return Image{}, fmt.Errorf("%w: read its image: %w", ErrBuild, err)
+	}
 	if b.Symbols != "" {
-		if s, err := inside(b.Dir, b.Symbols); err == nil {
-			img.Symbols = s
+		s, err := inside(b.Dir, b.Symbols)
+		if err == nil && b.MaxBytes > 0 {
+			var info os.FileInfo
+			if info, err = os.Stat(s); err == nil && info.Size() > 8*b.MaxBytes {
+				err = errors.New("too large")
+			}
+		}
+		if err == nil {
+			img.Symbols = s // without them stack traces have no names, and nothing else is lost
 		}
 	}
-	img.SHA256, err = hash(path)
-	return img, err
+	return img, nil
+}
+
+// dockerFailed is docker's exit status where it could not run the container.
+const dockerFailed = 125
+
+// docker are the arguments that run the command in the container. It is root
+// there, as images for building expect, without the capabilities that reach
+// beyond files; a user of its own would need an image made for it.
+func (b Build) docker(name string) []string {
+	return []string{
+		"run", "--rm", "--init", "--name", name, "--security-opt", "no-new-privileges", "--cap-drop", "ALL",
+		"--cap-add", "CHOWN", "--cap-add", "DAC_OVERRIDE", "--cap-add", "FOWNER", "--cap-add", "SETGID", "--cap-add", "SETUID", "--pids-limit", "16384",
+		// Kernels ask git for their version; the checkout is another user's there.
+		"--env", "GIT_CONFIG_COUNT=1", "--env", "GIT_CONFIG_KEY_0=safe.directory", "--env", "GIT_CONFIG_VALUE_0=*",
+		"--mount", "type=bind,source=" + b.Dir + ",target=/asterbot", "--workdir", "/asterbot", "--entrypoint", "/bin/sh", b.Container, "-ec", b.Command,
+	}
 }
 
 // inside resolves a path below dir to a regular file that lies below it: what
@@ -118,17 +166,23 @@ func inside(dir, name string) (string, error) {
 	return filepath.Join(dir, name), nil
 }
 
-func hash(path string) (string, error) {
+// read finds out what an image's content tells.
+func read(path string) (Image, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return "", err
+		return Image{}, err
 	}
 	defer f.Close()
 	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return "", err
+	magic := make([]byte, len(elf.ELFMAG))
+	n, err := io.ReadFull(f, magic)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return Image{}, err
 	}
-	return hex.EncodeToString(h.Sum(nil)), nil
+	if _, err := io.Copy(h, io.MultiReader(bytes.NewReader(magic[:n]), f)); err != nil {
+		return Image{}, err
+	}
+	return Image{Path: path, SHA256: hex.EncodeToString(h.Sum(nil)), ELF: string(magic[:n]) == elf.ELFMAG}, nil
 }
 
 // Cache is the folder asterbot keeps what can be had again: ASTERBOT_CACHE, else

@@ -48,6 +48,43 @@ func TestBuild(t *testing.T) {
 	}
 }
 
+// A stand-in for docker says what it was asked to do, and does it here.
+func TestABuildInAContainer(t *testing.T) {
+	bin := t.TempDir()
+	docker := `#!/bin/sh
+echo "$@" >>` + bin + `/asked
+case $1 in rm) exit 0 ;; esac
+case $* in *no-such-image*) echo "Unable to find image" >&2; exit 125 ;; esac
+while [ "$1" != --mount ]; do shift; done
+cd "$(echo "$2" | sed 's/.*source=//; s/,target=.*//')"
+while [ "$1" != -ec ]; do shift; done
+exec sh -ec "$2"
+`
+	require.NoError(t, os.WriteFile(filepath.Join(bin, "docker"), []byte(docker), 0o755))
+	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
+	build := func(image, command string) error {
+		_, err := kernel.Build{Dir: t.TempDir(), Container: image, Command: command, Image: "out/image", Timeout: 2 * time.Second}.Run(t.Context())
+		return err
+	}
+	require.NoError(t, build("builder@sha256:1", "mkdir out; echo kernel >out/image"))
+	asked, err := os.ReadFile(filepath.Join(bin, "asked"))
+	require.NoError(t, err)
+	for _, want := range []string{"--cap-drop ALL", "--security-opt no-new-privileges", "--rm", "--entrypoint /bin/sh builder@sha256:1 -ec"} {
+		assert.Contains(t, string(asked), want)
+	}
+	assert.NotContains(t, string(asked), "--privileged")
+	require.ErrorIs(t, build("builder@sha256:1", "exit 1"), kernel.ErrBuild)
+	err = build("no-such-image", "true")
+	require.Error(t, err)
+	assert.NotErrorIs(t, err, kernel.ErrBuild, "that there is no such container is not the kernel's fault")
+	require.ErrorIs(t, build("builder@sha256:1", "sleep 60"), kernel.ErrBuild)
+	asked, err = os.ReadFile(filepath.Join(bin, "asked"))
+	require.NoError(t, err)
+	assert.Regexp(t, "rm --force asterbot-kernel-[0-9-]+\n$", string(asked), "a container that runs out of time is removed")
+	t.Setenv("PATH", "/nowhere")
+	assert.NotErrorIs(t, build("builder@sha256:1", "true"), kernel.ErrBuild, "nor that there is no docker")
+}
+
 func TestACancelledBuildIsNotTheKernelsFault(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(50*time.Millisecond, cancel)

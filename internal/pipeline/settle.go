@@ -69,15 +69,17 @@ type run struct {
 }
 
 // Settle settles every case of the plan and judges it. The Results hold each
-// planned case exactly once, in the plan's order, whatever went wrong; the
+// planned case that the plan has not settled itself exactly once, in the plan's
+// order, whatever went wrong; the
 // error is the context's when it ended early: cases not settled by then
 // are error.
 func (c *Check) Settle(ctx context.Context, plan *checks.Plan) (*checks.Results, error) {
+	todo := *plan
+	todo.Cases = open(plan)
 	if c.BuildOnly {
-		only := *plan
-		only.Cases = slices.DeleteFunc(slices.Clone(plan.Cases), needsMachine)
-		plan = &only
+		todo.Cases = slices.DeleteFunc(todo.Cases, needsMachine)
 	}
+	plan = &todo
 	r := &run{Check: c, plan: plan, sides: map[Side]*side{}}
 	for _, s := range []Side{Head, Base, Control} {
 		r.sides[s] = &side{

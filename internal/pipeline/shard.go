@@ -68,8 +68,8 @@ func (g *group) cost() float64 {
 }
 
 // Shards cuts a plan into shards. The same plan always gives the same shards.
-// No case is left out, and none is in two; there are at most MaxShards in both waves
-// together.
+// No case is left out but those that the plan itself settled, and none is in
+// two; there are at most MaxShards in both waves together.
 func Shards(plan *checks.Plan) []Shard {
 	groups := subjects(plan)
 	var waves [2][]*group
@@ -106,6 +106,16 @@ func Part(plan *checks.Plan, number int) (*checks.Plan, error) {
 	return &part, nil
 }
 
+// open are the cases that the plan has not settled itself. That a kernel builds is
+// a job's of its own.
+func open(plan *checks.Plan) []checks.PlannedCase {
+	settled := map[checks.Case]bool{}
+	for _, r := range plan.Settled {
+		settled[r.Case] = true
+	}
+	return slices.DeleteFunc(slices.Clone(plan.Cases), func(p checks.PlannedCase) bool { return settled[p.Case] || p.Of == distro.KindKernel })
+}
+
 func subjects(plan *checks.Plan) []*group {
 	type key struct {
 		of   distro.Kind
@@ -117,7 +127,7 @@ func subjects(plan *checks.Plan) []*group {
 	for _, a := range plan.Packages {
 		root[a.Attr] = rootOf(a)
 	}
-	for _, c := range plan.Cases {
+	for _, c := range open(plan) {
 		k := key{c.Of, c.Subject}
 		g := index[k]
 		if g == nil {

@@ -149,6 +149,7 @@ func (s *Symbols) Name(addr uint64) string {
 var machinery = []string{
 	// Rust's panics and unwinding, and its standard library.
 	"core::", "alloc::", "std::", "unwinding::", "compiler_builtins::", "__rustc::", "rust_begin_unwind", "rust_panic", "gimli::",
+	"spin::", "hashbrown::", "smallvec::", "arrayvec::", "intrusive_collections::", // containers, not the kernel's own
 	"_Unwind_", "__rust_",
 	// Asterinas' panic handlers and the entry of its tasks.
 	"ostd::panic::", "__ostd_panic_handler", "aster_kernel::thread::oops::", "kernel_task_entry", "ostd::arch::x86::trap::trap_handler",

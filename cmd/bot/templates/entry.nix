@@ -16,9 +16,10 @@ let
   ];
   pkgs = import (if nixpkgs != null then nixpkgs else <nixpkgs>) { inherit system overlays; };
 
-  # Every package that an overlay defines is promised. Name them one by one instead, if not all of them are.
+  # Every package that an overlay defines is promised, also one that throws: that is a failure to be told. Functions
+  # and sets are left out. Better still is to name the packages one by one: a list that evaluates nothing cannot fail.
   names = builtins.concatMap (overlay: builtins.attrNames (overlay pkgs pkgs)) overlays;
-  isPackage = name: builtins.hasAttr name pkgs && (builtins.tryEval (pkgs.${name}.type or "" == "derivation")).value;
+  isPackage = name: let is = builtins.tryEval (pkgs.${name}.type or "" == "derivation"); in !is.success || is.value;
 in
 {
   packages = builtins.listToAttrs (map (name: { inherit name; value = pkgs.${name}; }) (builtins.filter isPackage names));

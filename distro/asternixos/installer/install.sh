@@ -4,24 +4,26 @@
 #
 # --unattended  asks nothing: takes the only disk there is, says how far it came on every console, and ends
 #               the machine: power off when done, a reset when not, so that the end alone tells them apart
-# --force       installs also where the disk holds data. It is lost
+# --force       installs also where the disk holds data. It is lost. A disk that is in use is never taken
 #
 # Sourced without arguments (the ISO of tinypkgs does so) it is unattended; the kernel's parameters
 # asternixos.interactive, asternixos.force and asternixos.disk= change that.
 #
-# Exit status: 0 done, also when it was done before; 2 wrong usage; 3 no disk, or none chosen; 4 the disk
-# holds data; 5 the disk is too small; 6 a step failed. Every failure says "installer: FAILED" first.
+# Exit status: 0 done, also when it was done before; 2 wrong usage; 3 no disk, none chosen, or one in use; 4 the
+# disk holds data; 5 the disk is too small; 6 a step failed. Every failure says "installer: FAILED" first.
 #
 # A disk counts as holding data unless it is blank or this installer was cut off on it: it writes a mark into the gap
 # before the first partition before it changes anything else, and another when it is done. So a second run after
 # a power cut at any moment starts over without --force, and one after a success changes nothing.
 #
-# What it installs: $installer_system, a NixOS system, with nixos-install; or /payload, a tar of the root file
-# system and the files of the boot partition.
+# What it installs: $installer_system, a NixOS system that mounts $installer_root, with nixos-install and
+# $installer_configuration as /etc/nixos; where the root partition is called otherwise, the system is built from that
+# configuration. Or /payload, a tar of the root file system and the files of the boot partition.
 set -u
 
 payload=${installer_payload:-/payload}
 mark_offset=1024 # sectors: half a MiB, behind the partition table and before the first partition
+target=/mnt/asternixos
 disk='' unattended='' force=''
 
 say() {
@@ -47,11 +49,13 @@ finish() {
 failed() {
 	status=$1
 	shift
+	trap '' INT TERM HUP
 	say "FAILED: $*"
-	umount /mnt/boot 2>/dev/null
-	umount /mnt 2>/dev/null
+	umount "$target/boot" 2>/dev/null
+	umount "$target" 2>/dev/null
 	finish "$status"
 }
+trap 'failed 6 "interrupted"' INT TERM HUP
 
 parameter() { tr ' ' '\n' </proc/cmdline | sed -n "s/^asternixos\.$1\(=\(.*\)\)\{0,1\}\$/\2yes/p" | tail -n 1; }
 
@@ -78,14 +82,27 @@ while [ $# -gt 0 ]; do
 	shift
 done
 
-# Whole disks that can be written, without the one this system runs from.
+# in_use NAME: says what uses a disk or one of its partitions: a mount, swap, or a volume that is made of it.
+in_use() {
+	for d in "/sys/block/$1" "/sys/block/$1/$1"*; do
+		[ -d "$d" ] || continue
+		n=${d##*/}
+		if grep -q "^/dev/$n " /proc/mounts; then echo "/dev/$n is mounted"; fi
+		if grep -q "^/dev/$n[[:space:]]" /proc/swaps 2>/dev/null; then echo "/dev/$n is swap"; fi
+		for holder in "$d"/holders/*; do
+			if [ -e "$holder" ]; then echo "/dev/$n belongs to ${holder##*/}"; fi
+		done
+	done
+}
+
+# Whole disks that can be written and that nothing uses, so without the one this system runs from.
 disks() {
 	for d in /sys/block/*; do
 		name=${d##*/}
 		case $name in loop* | ram* | sr* | fd* | zram* | dm-* | md*) continue ;; esac
 		[ "$(cat "$d/ro")" = 0 ] || continue
 		[ "$(cat "$d/size")" -gt 0 ] || continue
-		grep -q "^/dev/$name" /proc/mounts && continue
+		[ -z "$(in_use "$name")" ] || continue
 		echo "/dev/$name"
 	done
 }
@@ -98,7 +115,9 @@ partition() { case $disk in *[0-9]) echo "${disk}p$1" ;; *) echo "$disk$1" ;; es
 say "start"
 found=$(disks)
 if [ -n "$disk" ]; then
-	[ -b "$disk" ] || failed 3 "there is no disk $disk; there are: ${found:-none}"
+	given=$disk
+	disk=$(readlink -f "$disk") # as /dev/disk/by-id has them
+	[ -b "$disk" ] || failed 3 "there is no disk $given; there are: ${found:-none}"
 elif [ -z "$found" ]; then
 	failed 3 "there is no disk to install on"
 elif [ -n "$unattended" ]; then
@@ -112,7 +131,12 @@ else
 	printf 'Install on which disk? '
 	read -r disk || disk=
 	[ -n "$disk" ] && [ -b "$disk" ] || failed 3 "no disk was chosen"
+	disk=$(readlink -f "$disk")
 fi
+[ -d "/sys/block/${disk#/dev/}" ] || failed 3 "$disk is not a whole disk; there are: ${found:-none}"
+[ "$(cat "/sys/block/${disk#/dev/}/ro")" = 0 ] || failed 3 "$disk cannot be written"
+used=$(in_use "${disk#/dev/}")
+[ -z "$used" ] || failed 3 "$disk is in use: $(echo "$used" | head -n 1); unmount it first"
 
 if [ -n "${installer_system:-}" ]; then
 	name=$(basename "$installer_system")
@@ -172,27 +196,35 @@ mke2fs -q -F -t ext2 -b 4096 -I 128 -L asternixos "$(partition 2)" || failed 6 "
 sync
 say "file systems made"
 
-mkdir -p /mnt
-mount -t ext2 "$(partition 2)" /mnt || failed 6 "mounting the root file system"
-mkdir -p /mnt/boot
-mount -t vfat "$(partition 1)" /mnt/boot || failed 6 "mounting the boot file system"
+mkdir -p "$target"
+mount -t ext2 "$(partition 2)" "$target" || failed 6 "mounting the root file system"
+mkdir -p "$target/boot"
+mount -t vfat "$(partition 1)" "$target/boot" || failed 6 "mounting the boot file system"
 if [ -n "${installer_system:-}" ]; then
-	mkdir -p /mnt/etc/nixos
-	cp -rL "${installer_configuration:?}/." /mnt/etc/nixos/ && chmod -R u+w /mnt/etc/nixos || failed 6 "copying the configuration"
-	# Copies the closure and installs the boot loader.
-	nixos-install --root /mnt --system "$installer_system" --no-root-passwd --no-channel-copy || failed 6 "nixos-install"
+	etc=$target/etc/nixos
+	mkdir -p "$etc"
+	cp -r "${installer_configuration:?}/." "$etc/" && chmod -R u+w "$etc" &&
+		sed -i "s#@rootDevice@#$(partition 2)#" "$etc/machine.nix" || failed 6 "copying the configuration"
+	# Copies the closure, and the channel, and installs the boot loader.
+	if [ "$(partition 2)" = "${installer_root:?}" ]; then
+		set -- --system "$installer_system"
+	else
+		set --
+		say "the root partition is $(partition 2) and not $installer_root: building the system for it"
+	fi
+	nixos-install --root "$target" --no-root-passwd "$@" || failed 6 "nixos-install"
 	sync
 	say "system copied"
 else
-	tar -xf "$payload/root.tar" -C /mnt || failed 6 "copying the system"
+	tar -xf "$payload/root.tar" -C "$target" || failed 6 "copying the system"
 	sync
 	say "system copied"
-	cp -r "$payload/esp/." /mnt/boot/ || failed 6 "installing the boot loader"
+	cp -r "$payload/esp/." "$target/boot/" || failed 6 "installing the boot loader"
 fi
 sync
 say "boot loader installed"
 
-umount /mnt/boot && umount /mnt || failed 6 "unmounting"
+umount "$target/boot" && umount "$target" || failed 6 "unmounting"
 sync
 write_mark "asternixos installed $name" || failed 6 "writing to $disk"
 sync

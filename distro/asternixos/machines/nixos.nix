@@ -25,8 +25,9 @@ let
           more
         ];
         asternixos.kernel.profile = lib.mkIf (kernel == null) (lib.mkDefault "linux");
-        # The entry applied the overlays already.
+        # The entry applied the overlays already: once is enough for a patch.
         nixpkgs.pkgs = pkgs;
+        nixpkgs.overlays = lib.mkForce [ ];
         system.nixos.label = lib.mkIf (release != null) release;
       }
     );
@@ -44,7 +45,6 @@ let
         installBootLoader = false;
         copyChannel = false;
         additionalSpace = "1024M";
-        baseName = "disk";
       };
     in
     pkgs.runCommand "${name}-system" { } ''
@@ -52,7 +52,7 @@ let
       for f in kernel initrd kernel-params profile; do
         [ -e ${config.system.build.toplevel}/$f ] && ln -s ${config.system.build.toplevel}/$f $out/$f
       done
-      ln -s ${disk}/disk.img $out/disk.img
+      ln -s ${disk}/*.img $out/disk.img
       echo ${if kernel == null then "bzimage" else kernel.protocol} > $out/protocol
     '';
 
@@ -72,6 +72,9 @@ in
       system = bootable name (configure {
         environment.systemPackages = lib.filter (p: p != null) packages;
         asternixos.rootDevice = "/dev/vda";
+        # The disk is one file system, and the kernel is booted from outside.
+        fileSystems."/boot".options = [ "noauto" ];
+        boot.loader.systemd-boot.enable = false;
         asternixos.desktop.enable = name == "desktop";
         asternixos.containers.enable = name == "nixos";
       }).config;
@@ -79,29 +82,38 @@ in
 
   suites = { };
 
-  # The stock installation medium, which runs Linux, with the installer and the system to install.
+  # The stock installation medium, of nixpkgs without overlays: it runs Linux, and a binary cache has it.
   iso =
     let
-      medium = pkgs.nixos (
+      medium = (import pkgs.path { inherit (pkgs.stdenv.hostPlatform) system; config = { }; overlays = [ ]; }).nixos (
         { modulesPath, ... }:
         {
           imports = [
             "${modulesPath}/installer/cd-dvd/installation-cd-minimal.nix"
+            # nixpkgs itself, which the installed system is rebuilt with.
+            "${modulesPath}/installer/cd-dvd/channel.nix"
             ../installer/medium.nix
           ];
-          nixpkgs.pkgs = pkgs;
-          asternixos.installer.system = installed.config.system.build.toplevel;
-          image.baseName = lib.mkForce "asternixos-${if release == null then "unreleased" else release}";
+          asternixos.installer = {
+            inherit (installed.config.system.build) toplevel;
+            inherit (installed.config.asternixos) kernel rootDevice;
+          };
+          system.nixos.label = lib.mkIf (release != null) release;
         }
       );
     in
-    medium.config.system.build.isoImage.overrideAttrs (old: {
-      passthru = (old.passthru or { }) // {
-        asterbot = {
-          installer = import ../installer/marks.nix // { disk = 8192; };
-          cases = smoke;
-          owner = "@asterinas/distro";
+    if kernel != null && kernel.protocol != "bzimage" then
+      { unavailable = "systemd-boot starts a bzImage, and the kernel is ${kernel.protocol}"; }
+    else
+      medium.config.system.build.isoImage.overrideAttrs (old: {
+        passthru = (old.passthru or { }) // {
+          asterbot = {
+            installer = import ../installer/marks.nix // {
+              disk = 8192;
+            };
+            cases = smoke;
+            owner = "@asterinas/distro";
+          };
         };
-      };
-    });
+      });
 }

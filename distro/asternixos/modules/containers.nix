@@ -44,6 +44,7 @@ in
         };
         engine = {
           runtime = "runc";
+          runtimes.runc = [ "${pkgs.runc}/bin/runc" ];
           cgroup_manager = "cgroupfs";
           events_logger = "none";
         };

@@ -20,7 +20,8 @@ in
     services.xserver = {
       enable = true;
       desktopManager.xfce.enable = true;
-      displayManager.lightdm.enable = lib.mkForce false;
+      # startx instead of a display manager, which would want sessions of logind.
+      displayManager.startx.enable = true;
       videoDrivers = lib.mkDefault [ "fbdev" ];
     };
 

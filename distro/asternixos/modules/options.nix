@@ -3,6 +3,16 @@
 { lib, ... }:
 let
   inherit (lib) mkEnableOption mkOption types;
+  # A file of the machine is copied to the store, so that every generation keeps its own kernel.
+  intoStore =
+    path:
+    if path == null || lib.isDerivation path || lib.hasPrefix builtins.storeDir (toString path) then
+      path
+    else
+      builtins.path {
+        name = "asternixos-kernel";
+        inherit path;
+      };
 in
 {
   options.asternixos = {
@@ -10,8 +20,12 @@ in
       image = mkOption {
         type = types.nullOr types.path;
         default = null;
-        example = "/boot/asterinas-osdk-bin";
-        description = "The kernel's image. With null, no kernel is part of the system, and whoever boots it brings one.";
+        example = lib.literalExpression "./kernel/asterinas";
+        apply = intoStore;
+        description = ''
+          The kernel's image; the installer sets it in machine.nix. With null, no kernel is part of the system, and
+          whoever boots it brings one.
+        '';
       };
       profile = mkOption {
         type = types.enum [
@@ -81,13 +95,14 @@ in
     };
 
     services.disabled = mkOption {
-      type = types.attrsOf types.str;
+      type = types.attrsOf (types.nullOr types.str);
       example = {
-        "systemd-oomd" = "there is no memory pressure information";
+        "systemd-oomd" = null;
+        "fstrim" = "the kernel's block devices do not discard";
       };
       description = ''
-        The units of systemd that are kept from starting, each with the reason. A reason that no longer
-        holds is how one finds what can be taken off the list; lib.mkForce replaces the whole list.
+        The services of systemd that are kept from starting, each with the reason. To start one all the same, when
+        the reason no longer holds, set it to null; lib.mkForce replaces the whole list.
       '';
     };
 

@@ -8,6 +8,7 @@
 let
   cfg = config.asternixos;
   asterinas = cfg.kernel.profile == "asterinas";
+  disabled = lib.filterAttrs (_: reason: reason != null) cfg.services.disabled;
 in
 {
   config = {
@@ -26,7 +27,7 @@ in
 
     systemd = lib.mkIf asterinas {
       package = lib.mkIf (pkgs.asternixos-systemd or null != null) pkgs.asternixos-systemd;
-      services = lib.mapAttrs (_: _: { enable = lib.mkForce false; }) cfg.services.disabled;
+      services = lib.mapAttrs (_: _: { enable = false; }) disabled;
       coredump.enable = lib.mkDefault false;
       oomd.enable = lib.mkDefault false;
       # A login on the console that is asked for; the screen's other terminals as usual.
@@ -42,12 +43,18 @@ in
 
     # texinfo's install-info is killed by SIGBUS during nixos-rebuild.
     documentation.info.enable = lib.mkIf asterinas (lib.mkDefault false);
-    environment.etc."resolv.conf".text = lib.mkDefault "nameserver 10.0.2.3\n";
+    # resolvconf is off: the file is the list. QEMU's own name server, where nothing else is said.
+    networking.useDHCP = lib.mkIf asterinas (lib.mkDefault false); # no packet sockets; the kernel has an address
+    networking.firewall.enable = lib.mkIf asterinas (lib.mkDefault false); # no netfilter
+    networking.nameservers = lib.mkDefault [ "10.0.2.3" ];
+    environment.etc."resolv.conf".text = lib.mkDefault (
+      lib.concatMapStrings (address: "nameserver ${address}\n") config.networking.nameservers
+    );
     environment.systemPackages = [ pkgs.hello-asterinas ];
 
     assertions = lib.mapAttrsToList (unit: reason: {
       assertion = builtins.match "[[:space:]]*" reason == null;
       message = "asternixos.services.disabled.\"${unit}\" has no reason. Say why the unit is off, so that it can come back.";
-    }) cfg.services.disabled;
+    }) disabled;
   };
 }

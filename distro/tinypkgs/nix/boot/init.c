@@ -36,7 +36,10 @@ static void say(const char *format, ...)
 		return;
 }
 
-/* mount_all mounts the kernel's file systems below a root; what is already there, or unknown to this kernel, is fine. */
+/*
+ * mount_all mounts the kernel's file systems below a root; what is already there, or unknown to this kernel, is fine.
+ * Asterinas has no devtmpfs: it fills /dev of the first root by itself, so that one moves along.
+ */
 static void mount_all(const char *root)
 {
 	static const struct { const char *type, *dir, *options; } all[] = {
@@ -49,7 +52,9 @@ static void mount_all(const char *root)
 	for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
 		snprintf(dir, sizeof dir, "%s%s", root, all[i].dir);
 		mkdir(dir, 0755);
-		mount(all[i].type, dir, all[i].type, 0, all[i].options);
+		if (mount(all[i].type, dir, all[i].type, 0, all[i].options) && *root && !strcmp(all[i].dir, "/dev"))
+			if (mount("/dev", dir, 0, MS_MOVE, 0) && mount("/dev", dir, 0, MS_BIND | MS_REC, 0))
+				say("init: the new root has no devices: %s", strerror(errno));
 	}
 }
 
@@ -109,16 +114,19 @@ static char *parameter(char **argv, const char *name)
 static void enter_root(const char *disk)
 {
 	static const char *types[] = { "ext2", "ext4" };
-	int done = 0;
+	int done = 0, why = 0;
 	mkdir("/root", 0755);
 	for (int tries = 0; !done && tries < 500; tries++) {
-		for (size_t i = 0; !done && i < sizeof types / sizeof *types; i++)
+		for (size_t i = 0; !done && i < sizeof types / sizeof *types; i++) {
 			done = !mount(disk, "/root", types[i], 0, 0);
+			if (!done && errno != ENODEV) /* ENODEV: the kernel does not know the type */
+				why = errno;
+		}
 		if (!done)
 			usleep(10000);
 	}
 	if (!done) {
-		say("init: cannot mount the root disk %s: %s", disk, strerror(errno));
+		say("init: cannot mount the root disk %s: %s", disk, strerror(why ? why : ENODEV));
 		exit(1); /* the kernel panics, and whoever looks sees why */
 	}
 	mount_all("/root");

@@ -37,8 +37,13 @@ let
     system_name = name;
     inherit (k) image;
     initrd = if k.initrd != null then k.initrd else "${bootInitrd}/initrd";
-    # Asterinas refuses parameters it does not know: there init's own come after "--".
-    params = if k.profile == "asterinas" then k.params ++ [ "--" "root=/dev/vda2" ] else [ "root=/dev/vda2" ] ++ k.params;
+    # To Asterinas init has to be named: it takes the first shell it finds otherwise. And it refuses parameters it does
+    # not know: init's own come after "--".
+    params =
+      if k.profile == "asterinas" then
+        lib.optional (!builtins.any (lib.hasPrefix "init=") k.params) "init=/init" ++ k.params ++ [ "--" "root=/dev/vda2" ]
+      else
+        [ "root=/dev/vda2" ] ++ k.params;
     loader = "${(debian.package "systemd-boot-efi").path}/usr/lib/systemd/boot/efi/systemd-bootx64.efi";
     buildCommand = ''
       mkdir -p "$out/esp/EFI/BOOT" "$out/esp/EFI/$system_name" "$out/esp/loader/entries"

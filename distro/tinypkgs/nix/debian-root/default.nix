@@ -25,7 +25,7 @@ let
         name = "${field 0}_${builtins.replaceStrings [ ":" "~" ] [ "." "-" ] (field 1)}_${field 2}.deb";
         inherit system;
         # Fixed by its hash and in the store already; where it is not, this is the message.
-        builder = "/not imported into this store: run 'make setup'";
+        builder = "/not imported into this store: run 'make setup-test'";
         outputHashMode = "flat";
         outputHashAlgo = "sha256";
         outputHash = field 3;

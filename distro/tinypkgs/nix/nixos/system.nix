@@ -18,10 +18,24 @@ let
 in
 {
   options = {
-    networking.hostName = mkOption {
-      type = types.strMatching "[a-zA-Z0-9]([a-zA-Z0-9-]{0,62})?";
-      default = "nixos";
-      description = "The machine's name.";
+    networking = mkOption {
+      default = { };
+      description = "NixOS's options below networking: accepted, and without effect but for these.";
+      type = types.submodule {
+        freeformType = types.attrsOf types.anything;
+        options = {
+          hostName = mkOption {
+            type = types.strMatching "[a-zA-Z0-9]([a-zA-Z0-9-]{0,62})?";
+            default = "nixos";
+            description = "The machine's name.";
+          };
+          nameservers = mkOption {
+            type = types.listOf types.str;
+            default = [ ];
+            description = "Name servers, by address.";
+          };
+        };
+      };
     };
     system = {
       stateVersion = mkOption {
