@@ -53,8 +53,13 @@ const maxInputDepth = 32
 // ParseDrv reads a derivation in Nix's ATerm format: "Derive(...)", or
 // "DrvWithVersion(...)" of newer versions. The strings of the result may share the memory
 // of text.
-func ParseDrv(text string) (*Drv, error) {
-	p := &drvParser{s: text}
+func ParseDrv(text string) (*Drv, error) { return new(drvParser).parse(text) }
+
+// parse reads a derivation. A parser may be used again: what it grew to hold one serves the
+// next.
+func (p *drvParser) parse(text string) (*Drv, error) {
+	p.s, p.i, p.dynamic, p.err = text, 0, false, nil
+	p.inputs, p.sources, p.env = p.inputs[:0], p.sources[:0], p.env[:0]
 	d := &Drv{}
 	switch {
 	case p.skip("Derive("):
@@ -82,10 +87,10 @@ func ParseDrv(text string) (*Drv, error) {
 		p.expect(',')
 		in.Outputs = p.outputs(0)
 		p.expect(')')
-		d.Inputs = append(d.Inputs, in)
+		p.inputs = append(p.inputs, in)
 	})
 	p.expect(',')
-	p.list(func() { d.Sources = append(d.Sources, p.str()) })
+	p.list(func() { p.sources = append(p.sources, p.str()) })
 	p.expect(',')
 	d.System = p.str()
 	p.expect(',')
@@ -99,7 +104,7 @@ func ParseDrv(text string) (*Drv, error) {
 		p.expect(',')
 		v.Value = p.str()
 		p.expect(')')
-		d.Env = append(d.Env, v)
+		p.env = append(p.env, v)
 	})
 	p.expect(')')
 	if p.err == nil && p.i != len(p.s) {
@@ -108,7 +113,15 @@ func ParseDrv(text string) (*Drv, error) {
 	if p.err != nil {
 		return nil, p.err
 	}
+	d.Inputs, d.Sources, d.Env = exactly(p.inputs), exactly(p.sources), exactly(p.env)
 	return d, nil
+}
+
+func exactly[T any](list []T) []T {
+	if len(list) == 0 {
+		return nil
+	}
+	return append(make([]T, 0, len(list)), list...)
 }
 
 type drvParser struct {
@@ -116,7 +129,14 @@ type drvParser struct {
 	i       int
 	dynamic bool
 	err     error
+
+	inputs  []DrvInput
+	sources []string
+	env     []EnvVar
 }
+
+// onlyOut is what nearly every input is used for. Nobody writes to it.
+var onlyOut = []string{"out"}
 
 func (p *drvParser) fail(what string) {
 	if p.err == nil {
@@ -177,6 +197,9 @@ func (p *drvParser) outputs(depth int) (names []string) {
 		})
 		p.expect(')')
 		return names
+	}
+	if p.skip(`["out"]`) {
+		return onlyOut
 	}
 	p.list(func() { names = append(names, p.str()) })
 	return names

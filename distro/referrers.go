@@ -20,6 +20,7 @@ func Referrers(d *Diff, base, head *Set, texts Texts) {
 		}
 		name := packageName(StoreName(was.Drv))
 		uses := map[string]bool{}
+		var parser drvParser
 		var walk func(path string) bool
 		walk = func(path string) bool {
 			if known, ok := uses[path]; ok {
@@ -30,7 +31,7 @@ func Referrers(d *Diff, base, head *Set, texts Texts) {
 			if found {
 				return true
 			}
-			drv, err := read(texts, path)
+			drv, err := parser.read(texts, path)
 			if err != nil {
 				return false
 			}

@@ -67,18 +67,20 @@ const maxThrough = 8
 // that changed.
 type RootCauses struct {
 	base, head Texts
-	pairs      map[[2]string]*pair
+	pairs      map[string]*pair // by the derivation at head
+	parser     drvParser
 }
 
 // NewRootCauses returns a walk over the derivations of base and head.
 func NewRootCauses(base, head Texts) *RootCauses {
-	return &RootCauses{base, head, map[[2]string]*pair{}}
+	return &RootCauses{base: base, head: head, pairs: map[string]*pair{}}
 }
 
 // pair is a derivation of base and the one that took its place.
 type pair struct {
 	base, head string
 	name       string
+	other      *pair // with the same head and another base
 	root       *Root
 	inputs     []*pair     // that changed
 	roots      []way       // nearest first
@@ -128,16 +130,17 @@ func (p *pair) towards(root *Root) *pair {
 }
 
 func (r *RootCauses) walk(base, head string) *pair {
-	k := [2]string{base, head}
-	if p := r.pairs[k]; p != nil {
-		return p
+	for p := r.pairs[head]; p != nil; p = p.other {
+		if p.base == base {
+			return p
+		}
 	}
-	p := &pair{base: base, head: head, name: packageName(StoreName(head)), busy: true}
-	r.pairs[k] = p
-	b, err := read(r.base, base)
+	p := &pair{base: base, head: head, name: packageName(StoreName(head)), busy: true, other: r.pairs[head]}
+	r.pairs[head] = p
+	b, err := r.parser.read(r.base, base)
 	if err == nil {
 		var h *Drv
-		if h, err = read(r.head, head); err == nil {
+		if h, err = r.parser.read(r.head, head); err == nil {
 			r.compare(p, b, h)
 		}
 	}
@@ -146,12 +149,12 @@ func (r *RootCauses) walk(base, head string) *pair {
 	return p
 }
 
-func read(from Texts, path string) (*Drv, error) {
+func (p *drvParser) read(from Texts, path string) (*Drv, error) {
 	text, err := from.Drv(path)
 	if err != nil {
 		return nil, err
 	}
-	d, err := ParseDrv(text)
+	d, err := p.parse(text)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}

@@ -263,24 +263,36 @@ func (c *comparison) run(ctx context.Context, needHead bool) error {
 			return couldNotLook(err)
 		}
 	}
-	keys := map[pipeline.Side]string{}
+	trees := map[pipeline.Side]string{}
 	for _, s := range sides {
-		if keys[s], err = c.key(ctx, s, version); err != nil {
+		if trees[s], err = c.inside(ctx, s); err != nil {
 			return couldNotLook(err)
 		}
 	}
-	cache := nix.Cache{Dir: filepath.Join(w.cache, "eval")}
-	sets := map[pipeline.Side]*distro.Set{}
-	for _, s := range sides {
-		sets[s] = cache.Load(keys[s])
-	}
-	same := keys[pipeline.Base] == keys[pipeline.Head]
+	same := trees[pipeline.Base] == trees[pipeline.Head]
 	if same {
 		c.notes = append(c.notes, "no file that the evaluation may read has changed: packages and images are what they were")
-		if sets[pipeline.Head] == nil && !needHead {
+		if !needHead {
+			// Nor need a large package set be looked at for that.
 			c.stats.Remembered = true
 			return nil
 		}
+	}
+	outside, err := c.outside(version)
+	if err != nil {
+		return couldNotLook(err)
+	}
+	cache := nix.Cache{Dir: filepath.Join(w.cache, "sets")}
+	defer func() {
+		if _, err := (&memo.Store{Dir: cache.Dir}).Prune(memoAge, memoBytes); err != nil {
+			c.notes = append(c.notes, "remembered evaluations could not be pruned: "+err.Error())
+		}
+	}()
+	keys := map[pipeline.Side]string{}
+	sets := map[pipeline.Side]*distro.Set{}
+	for _, s := range sides {
+		keys[s] = nix.Key(append([]string{trees[s]}, outside...)...)
+		sets[s] = cache.Load(keys[s])
 	}
 	if err := c.evaluate(ctx, cache, keys, sets, same); err != nil {
 		return err
@@ -471,8 +483,8 @@ func (c *comparison) evaluation(s pipeline.Side) (nix.Evaluation, error) {
 	return e, nil
 }
 
-// key names everything that the evaluation of a side may depend on.
-func (c *comparison) key(ctx context.Context, s pipeline.Side, version nix.Version) (string, error) {
+// inside names what a side's evaluation may read of the repository.
+func (c *comparison) inside(ctx context.Context, s pipeline.Side) (string, error) {
 	w := c.w
 	commit := w.change.Merged
 	if s == pipeline.Base {
@@ -483,34 +495,49 @@ func (c *comparison) key(ctx context.Context, s pipeline.Side, version nix.Versi
 		reads = []string{"."}
 	}
 	reads = append(slices.Clone(reads), w.config.Entry...)
+	if p := w.config.Nixpkgs.Path; w.nixpkgs == "" && p != "" {
+		reads = append(reads, p)
+	}
 	trees, err := w.repo.Trees(ctx, commit, reads)
 	if err != nil {
 		return "", err
 	}
-	parts := []string{"reads", fmt.Sprint(reads), fmt.Sprint(trees), "nix", version.String(), "system", "x86_64-linux", "profile", w.profileName()}
-	if w.importing() {
-		parts = append(parts, "imports", fmt.Sprint(w.config.Trust.ImportFromDerivation))
-	}
-	var outside []string
-	if w.Config != "" {
-		for _, p := range w.config.Entry {
-			outside = append(outside, filepath.Join(filepath.Dir(w.Config), p))
-		}
-	}
-	if w.nixpkgs != "" {
-		outside = append(append(outside, w.nixpkgs), nix.References(w.nixpkgs)...)
-	}
+	inside := fmt.Sprint(reads, trees)
 	if p := w.pinned[s]; p != "" {
-		outside = append(outside, p)
-	}
-	for _, p := range outside {
 		mark, err := nix.Fingerprint(p)
 		if err != nil {
 			return "", err
 		}
+		inside += fmt.Sprint(p, mark)
+	}
+	return inside, nil
+}
+
+// outside names everything else that an evaluation may depend on. It is the same on both
+// sides.
+func (c *comparison) outside(version nix.Version) ([]string, error) {
+	w := c.w
+	parts := []string{"nix", version.String(), "system", "x86_64-linux", "profile", w.profileName()}
+	if w.importing() {
+		parts = append(parts, "imports", fmt.Sprint(w.config.Trust.ImportFromDerivation))
+	}
+	var files []string
+	if w.Config != "" {
+		for _, p := range w.config.Entry {
+			files = append(files, filepath.Join(filepath.Dir(w.Config), p))
+		}
+	}
+	if w.nixpkgs != "" {
+		files = append(append(files, w.nixpkgs), nix.References(w.nixpkgs)...)
+	}
+	for _, p := range files {
+		mark, err := nix.Fingerprint(p)
+		if err != nil {
+			return nil, err
+		}
 		parts = append(parts, p, mark)
 	}
-	return nix.Key(parts...), nil
+	return parts, nil
 }
 
 // explain finds root causes, and the places in the change that did it.

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -283,4 +284,130 @@ func TestKernelsHandedInAreCompared(t *testing.T) {
 	require.NoError(t, os.WriteFile(b, []byte("another"), 0o644))
 	plan, _ = planned(t, cli{dir: r.dir}, args...)
 	assert.Equal(t, "changed", plan.Kernel.Status, plan.Kernel.Why)
+}
+
+// TestAPackageSetInTheRepository: what it evaluates to counts, though 'reads' does not name it.
+func TestAPackageSetInTheRepository(t *testing.T) {
+	needs(t, "git", "nix-instantiate")
+	r := newRepository(t)
+	r.commit("main", map[string]string{
+		".github/asterbot.yml": "entry: distro/entry.nix\nreads: distro\nnixpkgs: {path: set}\n", "set/name.nix": `"one"`,
+		"distro/entry.nix": `{ nixpkgs, system, ... }: { packages.a = derivation { name = import (nixpkgs + "/name.nix"); inherit system; builder = "/bin/sh"; }; }`,
+	})
+	r.commit("change", map[string]string{"set/name.nix": `"two"`})
+	plan, _ := planned(t, cli{dir: r.dir}, "--base", "main", "--head", "change")
+	assert.Equal(t, []string{"a rebuilt; set/name.nix:1 name one -> two"}, said(plan))
+}
+
+// TestLayouts: a plain repository of overlays, and a NixOS configuration without a flake, both
+// planned from outside with a configuration and an entry that they do not have.
+func TestLayouts(t *testing.T) {
+	needs(t, "git", "nix-instantiate")
+	overlays := map[string]string{
+		"README.md": "overlays\n", "overlays/hello.nix": `final: prev: { hello = prev.hello.overrideAttrs (old: { patches = (old.patches or [ ]) ++ [ ./a.patch ]; }); }`,
+		"overlays/a.patch": "a\n", "overlays/tool.nix": `final: prev: { tool = final.runCommand "tool" { inherit (final) hello; } "echo > $out"; }`,
+	}
+	nixos := map[string]string{
+		"configuration.nix": "{ pkgs, ... }: {\n  imports = [ ./network.nix ];\n  environment.systemPackages = [ pkgs.hello ];\n}\n",
+		"network.nix":       "{ ... }: { networking.hostName = \"one\"; }\n",
+	}
+	for _, tc := range []struct {
+		name, entry string
+		base, head  map[string]string
+		packages    []string
+		suites      []string
+	}{
+		{"an overlay gets another patch: the package, and what another overlay makes of it", overlayEntry, overlays,
+			map[string]string{"overlays/b.patch": "b\n", "overlays/hello.nix": strings.Replace(overlays["overlays/hello.nix"], "./a.patch", "./a.patch ./b.patch", 1)},
+			[]string{
+				"hello rebuilt; overlays/b.patch:1 patches +b.patch; overlays/hello.nix:1 patches +b.patch",
+				"tool rebuilt <- hello; overlays/b.patch:1 hello: patches +b.patch; overlays/hello.nix:1 hello: patches +b.patch",
+			}, nil},
+		{"an overlay is only formatted", overlayEntry, overlays, map[string]string{"overlays/hello.nix": "# greets\n" + overlays["overlays/hello.nix"]}, nil, nil},
+		{"an overlay is added", overlayEntry, overlays, map[string]string{"overlays/more.nix": "final: prev: {\n  more = final.runCommand \"more\" { } \"\";\n}\n"},
+			[]string{"more added; overlays/more.nix:2 new"}, nil},
+		{"a module that the configuration imports changes", nixosEntry, nixos, map[string]string{"network.nix": "{ ... }: { networking.hostName = \"two\"; }\n"},
+			nil, []string{"system runs: its system changed"}},
+		{"a comment in the configuration", nixosEntry, nixos, map[string]string{"configuration.nix": "# mine\n" + nixos["configuration.nix"]},
+			nil, []string{"system does not run: its system, its cases and the kernel are what they were"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			outside := t.TempDir()
+			require.NoError(t, os.WriteFile(filepath.Join(outside, "asterbot.yml"), []byte("entry: entry.nix\n"), 0o644))
+			require.NoError(t, os.WriteFile(filepath.Join(outside, "entry.nix"), []byte(tc.entry), 0o644))
+			r := newRepository(t)
+			r.commit("main", tc.base)
+			r.commit("change", tc.head)
+			plan, _ := planned(t, cli{dir: r.dir}, "--config", filepath.Join(outside, "asterbot.yml"), "--base", "main", "--head", "change")
+			assert.Equal(t, tc.packages, said(plan))
+			var suites []string
+			for _, s := range plan.Suites {
+				why, _, _ := strings.Cut(s.Why, ": ")
+				if s.Run {
+					suites = append(suites, s.Name+" runs: "+why)
+				} else {
+					suites = append(suites, s.Name+" does not run: "+s.Why)
+				}
+			}
+			assert.Equal(t, tc.suites, suites)
+		})
+	}
+}
+
+const overlayEntry = `{ repo, nixpkgs, system, ... }:
+let
+  overlays = map (n: import (repo + "/overlays/${n}")) (builtins.filter (n: builtins.match ".*\\.nix" n != null) (builtins.attrNames (builtins.readDir (repo + "/overlays"))));
+  pkgs = import nixpkgs { inherit system overlays; };
+in
+{
+  inherit pkgs;
+  packages = builtins.intersectAttrs (builtins.foldl' (all: o: all // o pkgs pkgs) { } overlays) pkgs;
+}
+`
+
+const nixosEntry = `{ repo, nixpkgs, system, kernel ? null, ... }:
+let
+  pkgs = import nixpkgs { inherit system; };
+in
+{
+  suites.system = {
+    system = (pkgs.nixos (repo + "/configuration.nix")).config.system.build.toplevel;
+    cases = [ { name = "up"; run = "true"; } ];
+  };
+}
+`
+
+// TestHostileNamesInPlans: names of attributes and files go harmlessly through every form of a plan.
+func TestHostileNamesInPlans(t *testing.T) {
+	needs(t, "git", "nix-instantiate")
+	r := newRepository(t)
+	entry := func(flag string) string {
+		return `{ system, ... }: let make = name: derivation { inherit name system; builder = "/bin/sh"; flag = "` + flag + `"; extra = ./extra; }; in { packages = {
+  "a\nb" = make "x";
+  "\n::error file=x::forged" = make "y";
+  "\${builtins.abort \"x\"}" = make "z";
+  "\"; rm -rf / #" = make "q";
+  "esc` + "\x1b" + `[31m" = make "e";
+  "bytes` + "\xff\xfe" + `" = make "b";
+  "fails\n::error::" = throw "\n::error::said\n` + "\x1b" + `]0;title";
+  ${builtins.concatStringsSep "" (builtins.genList (x: "n") 10000)} = make "n";
+}; }`
+	}
+	r.commit("main", map[string]string{".github/asterbot.yml": "entry: default.nix\n", "default.nix": entry("1"), "extra/x": "1"})
+	r.commit("change", map[string]string{
+		"default.nix": entry("2"), "extra/new\n::error::line": "1", "extra/bytes\xff\xfe": "1", "extra/" + strings.Repeat("f", 250): "1", "extra/${x}": "1",
+	})
+	plan, text := planned(t, cli{dir: r.dir}, "--base", "main", "--head", "change")
+	assert.Len(t, plan.Packages, 8)
+	matrix := cli{dir: r.dir}.run(t.Context(), "plan", "--base", "main", "--head", "change", "--format", "matrix")
+	require.Equal(t, 0, matrix.code, matrix.stderr)
+	for form, out := range map[string]string{"text": text, "matrix": matrix.stdout} {
+		for line := range strings.Lines(out) {
+			assert.False(t, strings.HasPrefix(strings.TrimSpace(line), "::"), "%s: a line that Actions obeys: %.100s", form, line)
+			assert.Less(t, len(line), 4000, form)
+		}
+		assert.NotContains(t, out, "\x1b", form)
+		assert.True(t, utf8.ValidString(out), form)
+	}
+	assert.NotContains(t, matrix.stdout, "forged", "no name from the change")
 }

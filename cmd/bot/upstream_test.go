@@ -71,6 +71,52 @@ func TestUpstream(t *testing.T) {
 		}, "unchanged"},
 		{"only the kernel changes", "88a3596ac", []distro.Scope{"kernel"}, map[string][2]string{}, "unknown"},
 		{"only the documentation changes", "15350a519", []distro.Scope{"docs"}, map[string][2]string{}, "unchanged"},
+		{"a module is cleaned up", "c9ca65cc3", []distro.Scope{"modules"}, map[string][2]string{
+			"installer": {"rebuilt", "distro/etc_nixos/modules/core.nix"},
+		}, "unchanged"},
+		{"the installer's command gets other text", "05f548507", []distro.Scope{"installer"}, map[string][2]string{
+			"installer": {"rebuilt", "distro/aster_nixos_installer/templates/aster-nixos-install"},
+		}, "unchanged"},
+		{"the installer's command is renamed, its text is not changed", "546e32e23", []distro.Scope{"installer", "image", "docs", "other"}, map[string][2]string{
+			"installer": {"rebuilt", "distro/aster_nixos_installer/default.nix"},
+		}, "unchanged"},
+		{"blanks at line ends, in the kernel and in a module that the installer carries", "7320900dd", []distro.Scope{"kernel", "modules", "tests", "ci", "docs", "other"}, map[string][2]string{
+			"installer": {"rebuilt", "distro/etc_nixos/modules/systemd.nix"},
+		}, "unknown"},
+		{"an overlay for what the package set lacks", "ff2c2ae67", []distro.Scope{"overlay", "installer", "image", "other"}, map[string][2]string{
+			"jtreg":     {"eval-failed", overlays + "jtreg/default.nix"},
+			"installer": {"rebuilt", overlays + "jtreg/default.nix"},
+		}, "unchanged"},
+		{"a patch of a package that this set does not evaluate is dropped", "d0ccbf006", []distro.Scope{"overlay", "modules"}, map[string][2]string{
+			"installer": {"rebuilt", overlays + "desktop/patches/xorgServer/0002-hardcode-tty1-usage-due-to-Asterinas-limitations.patch"},
+		}, "unchanged"},
+		{"scripts that nothing evaluates", "916ea0e08", []distro.Scope{"other"}, map[string][2]string{}, "unchanged"},
+		{"a package is removed", "d193ba821", []distro.Scope{"overlay", "modules", "installer", "image", "tests", "other"}, map[string][2]string{
+			"test-asterinas": {"removed", overlays + "test-asterinas/default.nix"},
+			"installer":      {"rebuilt", "distro/etc_nixos/modules/core.nix"},
+		}, "unchanged"},
+		{"an argument of the installer goes", "c439df3d0", []distro.Scope{"installer", "image", "tests", "docs", "other"}, map[string][2]string{
+			"installer": {"rebuilt", "distro/aster_nixos_installer/default.nix"},
+		}, "unchanged"},
+		{"a name in the kernel's tree and in a module", "33f370966", []distro.Scope{"kernel", "modules", "installer", "other"}, map[string][2]string{
+			"installer": {"rebuilt", "distro/etc_nixos/modules/core.nix"},
+		}, "unknown"},
+		{"the kernel's tools and scripts", "6288c057b", []distro.Scope{"kernel", "ci", "other"}, map[string][2]string{}, "unknown"},
+		{"an image that this set has no modules for", "cf0ae116b", []distro.Scope{"image"}, map[string][2]string{}, "unchanged"},
+		{"a script that a package is made of", "29aa35944", []distro.Scope{"overlay", "ci"}, map[string][2]string{
+			"test-asterinas": {"rebuilt", overlays + "test-asterinas/test-podman.sh"},
+			"installer":      {"rebuilt", overlays + "test-asterinas/test-podman.sh"},
+		}, "unchanged"},
+		{"58 files move: the overlays give what they gave, an installer is new", "f49cc245a", []distro.Scope{"overlay", "modules", "installer", "ci", "other"}, map[string][2]string{
+			"installer": {"added", "distro/aster_nixos_installer/default.nix"},
+		}, "unchanged"},
+		{"a module, before there was an installer to carry it", "74ed6c721", []distro.Scope{"modules"}, map[string][2]string{}, "unchanged"},
+		{"an overlay that the package set's own code does not evaluate with", "5ef4cd820", []distro.Scope{"overlay", "modules"}, map[string][2]string{
+			"xorg.xorgserver": {"eval-failed", "distro/overlays/desktop/default.nix"},
+		}, "unchanged"},
+		{"the first commit with a distribution", "1bd5bdae8", []distro.Scope{"overlay", "modules", "ci", "docs", "other"}, map[string][2]string{
+			"hello-asterinas": {"added", "distro/overlays/hello-asterinas/default.nix"},
+		}, "unchanged"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			var out, errs bytes.Buffer

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/nix-community/go-nix/pkg/nixbase32"
 
@@ -44,6 +45,9 @@ func load[T any](file string) *T {
 	if err != nil {
 		return nil
 	}
+	// What is used is kept; a folder that cannot be written is slow, not wrong.
+	now := time.Now()
+	_ = os.Chtimes(file, now, now)
 	v := new(T)
 	if json.Unmarshal(text, v) != nil {
 		return nil
@@ -80,7 +84,7 @@ func (c Cache) write(key string, v any) {
 	if err != nil || os.MkdirAll(c.Dir, 0o755) != nil {
 		return
 	}
-	tmp, err := os.CreateTemp(c.Dir, "new-")
+	tmp, err := os.CreateTemp(c.Dir, ".new-")
 	if err != nil {
 		return
 	}
