@@ -24,8 +24,7 @@ RUN apt-get update \
  && apt-get install -y --no-install-recommends ca-certificates curl git ovmf qemu-system-x86 qemu-utils xz-utils zstd \
  && rm -rf /var/lib/apt/lists/* \
  && useradd --create-home --uid 1001 runner \
- && install -d -o runner /nix /home/runner/.config/nix \
- && printf '%s\n' 'sandbox = true' 'sandbox-fallback = false' 'accept-flake-config = false' >/home/runner/.config/nix/nix.conf
+ && install -d -o runner /nix /home/runner/.config /home/runner/.config/nix
 USER runner
 ENV USER=runner PATH=/home/runner/.nix-profile/bin:/usr/local/bin:/usr/bin:/bin
 WORKDIR /home/runner
@@ -35,6 +34,7 @@ COPY --chown=runner action/setup.sh /tmp/setup.sh
 RUN version=$(sed -n 's/^nix_version=//p' /tmp/setup.sh) \
  && curl --fail --silent --show-error --location --proto '=https' --output /tmp/install-nix "https://releases.nixos.org/nix/nix-$version/install" \
  && sh /tmp/install-nix --no-daemon --no-channel-add \
- && rm /tmp/install-nix /tmp/setup.sh
+ && rm /tmp/install-nix /tmp/setup.sh \
+ && printf '%s\n' 'sandbox = true' 'sandbox-fallback = false' 'accept-flake-config = false' >~/.config/nix/nix.conf
 COPY --from=build /out/bot /usr/local/bin/bot
 ENTRYPOINT ["/usr/local/bin/bot"]

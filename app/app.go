@@ -82,7 +82,9 @@ type App struct {
 	slug      string
 	botLogin  string
 	policies  map[string]memoPolicy
-	outcomes  map[int64]string // of comments, as reacted
+	outcomes  map[int64]string    // of comments, as reacted
+	parsed    map[int64]parsed    // comments that were never changed
+	claims    map[int64]time.Time // until when comments are left to others; zero is ours
 	reports   map[string]*evidence
 	order     []string
 	seen      map[string]time.Time // when GitHub first saw a commit
@@ -146,7 +148,7 @@ func New(opt Options) (*App, error) {
 	sum := sha256.Sum256([]byte("asterbot rebuild token\x00" + opt.Secrets[0]))
 	a := &App{
 		opt: opt, gh: opt.GitHub, log: opt.Log, m: opt.Metrics, q: newQueue(), bodies: semaphore.NewWeighted(maxBodies), reading: semaphore.NewWeighted(1), tokens: sum[:], policies: map[string]memoPolicy{}, outcomes: map[int64]string{},
-		reports: map[string]*evidence{}, seen: map[string]time.Time{}, stale: map[string]bool{}, refreshed: map[string]time.Time{}, nobodys: map[string]time.Time{}, ended: map[int64]*gh.WorkflowRun{}, pages: map[string]pageEntry{}, heads: map[string]openHeads{},
+		reports: map[string]*evidence{}, parsed: map[int64]parsed{}, claims: map[int64]time.Time{}, seen: map[string]time.Time{}, stale: map[string]bool{}, refreshed: map[string]time.Time{}, nobodys: map[string]time.Time{}, ended: map[int64]*gh.WorkflowRun{}, pages: map[string]pageEntry{}, heads: map[string]openHeads{},
 	}
 	a.m.watch(a)
 	return a, nil

@@ -130,6 +130,19 @@ func TestStatesWithoutAReport(t *testing.T) {
 	}
 }
 
+// Where there is no report, the job that failed is named.
+func TestWhyThereIsNoReport(t *testing.T) {
+	w := newWorld(t)
+	p, opened := w.repo.OpenPull(githubtest.NewPull{})
+	w.send(opened)
+	run, _ := p.RunFor(workflow)
+	run.Set(func(r *githubtest.Run) {
+		r.Jobs = []githubtest.Job{{Name: "check / workflow plan", Steps: []githubtest.Step{{Name: "Check out", Conclusion: "success"}, {Name: "Plan", Conclusion: "failure"}}}}
+	})
+	w.send(run.Finish("failure", nil))
+	assert.Regexp(t, `the job \[check / workflow plan\]\(\S+\) ended \(failure\) at its step `+"`Plan`", w.verdict(p).Summary)
+}
+
 func TestNoRunAppears(t *testing.T) {
 	w := newWorld(t, func(o *app.Options) { o.Patience = 1500 * time.Millisecond })
 	p, opened := w.repo.OpenPull(githubtest.NewPull{})
@@ -273,6 +286,60 @@ func TestAMergeGroupThatIsGivenUp(t *testing.T) {
 	w.send(w.repo.LeaveQueue(sha, "dequeued"))
 	assert.Equal(t, "cancelled", w.checks(sha)[checkrun.Verdict].Conclusion)
 	assert.Equal(t, "cancelled", run.Get().Conclusion)
+}
+
+// Two replicas that hear the same at once do each command once.
+func TestTwoReplicas(t *testing.T) {
+	w := newWorld(t)
+	second := &world{t: t, gh: w.gh, repo: w.repo}
+	second.start()
+	t.Cleanup(func() { second.stop() })
+	both := func(d *githubtest.Delivery) {
+		t.Helper()
+		var wg sync.WaitGroup
+		for _, o := range []*world{w, second} {
+			wg.Go(func() {
+				resp, err := http.DefaultClient.Do(d.Request(o.hook.URL, secret))
+				if assert.NoError(t, err) {
+					resp.Body.Close()
+				}
+			})
+		}
+		wg.Wait()
+		w.settle()
+		second.settle()
+	}
+	p, opened := w.repo.OpenPull(githubtest.NewPull{})
+	both(opened)
+	run, _ := p.RunFor(workflow)
+	rep := makeReport(w.repo.Tip("main"), p.Head(), good(), broken())
+	both(run.Finish("failure", artifacts(1, rep)))
+	assert.Equal(t, "failure", w.verdict(p).Conclusion)
+	outcome := func(c *githubtest.Comment) (got []string) {
+		require.Eventually(t, func() bool {
+			for _, o := range p.Comments() {
+				if o.ID == c.ID {
+					got = o.Reactions()
+				}
+			}
+			return len(got) == 2
+		}, 20*time.Second, 10*time.Millisecond)
+		return got
+	}
+	c, d := p.Comment("triager", "/rebuild sed")
+	both(d)
+	assert.Equal(t, wasDone, outcome(c))
+	assert.Len(t, w.dispatches(), 1)
+	w.leave(w.dispatches()[0], p.Head(), broken())
+	w.gh.Advance(2e9)
+	c, d = p.Comment("triager", "/rebuild all")
+	both(d)
+	assert.Equal(t, wasDone, outcome(c))
+	assert.Equal(t, 1, run.Get().Reruns)
+	c, d = p.Comment("stranger", "/help")
+	both(d)
+	assert.Equal(t, wasDone, outcome(c))
+	assert.Len(t, answers(p), 1)
 }
 
 func TestTheSameDeliveryFiftyTimesAtOnce(t *testing.T) {

@@ -64,7 +64,10 @@ func (a *App) download(ctx context.Context, s *scene, r *gh.WorkflowRun) (*evide
 	planned, plannedAt := newest(list, planArtifact, r.GetRunAttempt())
 	switch {
 	case art == nil || attempt != max(1, r.GetRunAttempt()):
-		return refuse("the workflow run ended (%s) and left no report", orElse(report.Plain(r.GetConclusion()), "without a conclusion"))
+		e := &evidence{failure: fmt.Sprintf("the workflow run ended (%s) and left no report", orElse(report.Plain(r.GetConclusion()), "without a conclusion"))}
+		jobs, err := a.jobs(ctx, s, r, "latest")
+		e.detail = broken(jobs)
+		return e, err
 	case planned == nil:
 		return refuse("the workflow run left a report and no plan to hold it against")
 	}
@@ -88,6 +91,25 @@ func (a *App) download(ctx context.Context, s *scene, r *gh.WorkflowRun) (*evide
 		return refuse("the report was refused: %s", why)
 	}
 	return &evidence{report: rep, size: size + len(doc), planned: plannedAt}, nil
+}
+
+// broken says which jobs failed, and at which step: where a reader goes on.
+func broken(jobs []*gh.WorkflowJob) string {
+	var lines []string
+	for _, j := range jobs {
+		if c := j.GetConclusion(); c == "" || c == "success" || c == "skipped" || len(lines) == 10 {
+			continue
+		}
+		line := fmt.Sprintf("- the job [%s](%s) ended (%s)", report.Escape(report.Plain(j.GetName())), j.GetHTMLURL(), report.Escape(report.Plain(j.GetConclusion())))
+		for _, step := range j.Steps {
+			if c := step.GetConclusion(); c == "failure" || c == "cancelled" || c == "timed_out" {
+				line += " at its step " + report.Code(report.Plain(step.GetName()))
+				break
+			}
+		}
+		lines = append(lines, line)
+	}
+	return strings.Join(lines, "\n")
 }
 
 // document takes one file out of an artifact. refused says in one sentence why

@@ -262,3 +262,21 @@ func TestAButtonWhoseDeliveryFailedIsAskedForAgain(t *testing.T) {
 	w.start()
 	require.Eventually(t, func() bool { return run.Get().Reruns == 1 }, 10e9, 5e6)
 }
+
+func TestLevelsAreTheRepositorys(t *testing.T) {
+	w := newWorld(t, func(o *app.Options) {
+		o.ParsePolicy = func([]byte) (app.Policy, error) {
+			return app.Policy{Publish: true, Answer: true, Levels: map[string]string{"rebuild": "read", "explain": "maintain"}}, nil
+		}
+	})
+	p, opened := w.repo.OpenPull(githubtest.NewPull{})
+	w.send(opened)
+	run, _ := p.RunFor(workflow)
+	w.finish(run, broken())
+	assert.Equal(t, wasRefused, w.say(p, "triager", "/explain sed").Reactions())
+	w.say(p, "maintainer", "/help")
+	require.Len(t, answers(p), 2)
+	assert.Regexp(t, `/explain PACKAGE\\\|CASE.*\| maintain \|`, answers(p)[1], "the help tells the repository's own")
+	assert.Equal(t, wasDone, w.say(p, "stranger", "/rebuild").Reactions())
+	assert.Equal(t, 1, run.Get().Reruns)
+}

@@ -65,11 +65,11 @@ func (a *App) obey(ctx context.Context, s *scene, pr *gh.PullRequest) error {
 		if c.GetUser().GetType() == "Bot" || c.GetUser().GetLogin() == a.bot() || c.GetUpdatedAt().After(c.GetCreatedAt().Time) {
 			continue
 		}
-		cmds, problems := command.Parse(c.GetBody())
-		if len(cmds)+len(problems) == 0 {
+		p := a.parse(c)
+		if len(p.commands)+len(p.problems) == 0 {
 			continue
 		}
-		requests = append(requests, &request{comment: c, commands: cmds, problems: problems})
+		requests = append(requests, &request{comment: c, commands: p.commands, problems: p.problems})
 	}
 	if len(requests) == 0 && len(recorded(s)) == 0 {
 		return nil
@@ -105,6 +105,26 @@ func (a *App) obey(ctx context.Context, s *scene, pr *gh.PullRequest) error {
 		}
 	}
 	return nil
+}
+
+// parsed is what a comment asks for.
+type parsed struct {
+	commands []command.Command
+	problems []command.Problem
+}
+
+// parse reads a comment, once: it may be made to take its time.
+func (a *App) parse(c *gh.IssueComment) parsed {
+	a.mu.Lock()
+	p, ok := a.parsed[c.GetID()]
+	a.mu.Unlock()
+	if !ok {
+		p.commands, p.problems = command.Parse(c.GetBody())
+		a.mu.Lock()
+		a.parsed[c.GetID()] = p
+		a.mu.Unlock()
+	}
+	return p
 }
 
 // bound reports whether a command is about the present head: it names it, or was
@@ -194,13 +214,19 @@ func (a *App) keep(id int64, outcome string) {
 // last. It returns the answer, if there was one to give.
 func (a *App) one(ctx context.Context, s *scene, pr *gh.PullRequest, r *request, comments []*gh.IssueComment, seen time.Time) (posted *gh.IssueComment, err error) {
 	id := r.comment.GetID()
-	react := func(content string) error {
-		if _, _, err := s.c.Reactions.CreateIssueCommentReaction(ctx, s.key.Owner, s.key.Repo, id, content); err != nil {
-			return fmt.Errorf("react to comment %d: %w", id, err)
+	react := func(content string) (first bool, err error) {
+		_, resp, err := s.c.Reactions.CreateIssueCommentReaction(ctx, s.key.Owner, s.key.Repo, id, content)
+		if err != nil {
+			return false, fmt.Errorf("react to comment %d: %w", id, err)
 		}
-		return nil
+		return resp.StatusCode == http.StatusCreated, nil
 	}
-	if err := react(reactSeen); err != nil {
+	first, err := react(reactSeen)
+	if wait := a.claim(id, first, err); wait > 0 {
+		a.q.add(s.key, wait)
+		return nil, nil
+	}
+	if err != nil {
 		return nil, err
 	}
 	author := r.comment.GetUser().GetLogin()
@@ -250,7 +276,7 @@ func (a *App) one(ctx context.Context, s *scene, pr *gh.PullRequest, r *request,
 			}
 		}
 	}
-	if err := react(out.outcome); err != nil {
+	if _, err := react(out.outcome); err != nil {
 		return posted, err
 	}
 	r.outcome = out.outcome
@@ -258,6 +284,29 @@ func (a *App) one(ctx context.Context, s *scene, pr *gh.PullRequest, r *request,
 	a.m.commanded(out.outcome)
 	a.log.Info("obeyed", "repository", s.key.Owner+"/"+s.key.Repo, "pull", pr.GetNumber(), "comment", id, "by", author, "outcome", out.outcome)
 	return posted, nil
+}
+
+// courtesy is how long a comment is left to whoever saw it first.
+const courtesy = 10 * time.Second
+
+// claim says how long to leave a comment alone. GitHub tells who reacted first:
+// if that was not this process, it is one that died, or a second one at work.
+func (a *App) claim(comment int64, first bool, err error) time.Duration {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	from, known := a.claims[comment]
+	switch {
+	case first || err != nil && !known:
+		// After an error it may have been us.
+		a.claims[comment] = time.Time{}
+		return 0
+	case err != nil:
+		return 0
+	case !known:
+		from = time.Now().Add(courtesy)
+		a.claims[comment] = from
+	}
+	return time.Until(from)
 }
 
 // outsider is the permission below which somebody is told once, not each time,

@@ -27,6 +27,8 @@ type evidence struct {
 	report *checks.Report
 	// failure says why there is no report: infrastructure.
 	failure string
+	// detail says more of it, in Markdown.
+	detail string
 	// doubts are what a maintainer has to look at.
 	doubts []string
 	// each is a line for each base.
@@ -61,7 +63,7 @@ func (a *App) evidence(ctx context.Context, s *scene) (*evidence, error) {
 		out.doubts = append(out.doubts, one.doubts...)
 		switch {
 		case one.failure != "":
-			out.failure = one.failure
+			out.failure, out.detail = one.failure, one.detail
 		case i == 0 || out.report == nil:
 			out.report = one.report
 		default:
@@ -76,7 +78,7 @@ func (a *App) evidence(ctx context.Context, s *scene) (*evidence, error) {
 		out.doubts = append(out.doubts, one.doubts...)
 		switch {
 		case one.failure != "":
-			out.failure = "the rebuild that was asked for left no report: " + one.failure
+			out.failure, out.detail = "the rebuild that was asked for left no report: "+one.failure, one.detail
 		case out.report == nil:
 			// A part of the cases does not stand for all of them.
 		default:
@@ -93,10 +95,11 @@ func (a *App) evidence(ctx context.Context, s *scene) (*evidence, error) {
 func both(a, b *checks.Report) *checks.Report {
 	c := *a
 	c.Cases = slices.Clone(a.Cases)
+	at := places(c.Cases)
 	for _, r := range b.Cases {
-		i := slices.IndexFunc(c.Cases, func(o checks.Result) bool { return o.Case == r.Case })
+		i, ok := at[r.Case]
 		switch {
-		case i < 0:
+		case !ok:
 			c.Cases = append(c.Cases, r)
 		case !c.Cases[i].Blocks() && (r.Blocks() || r.Unsettled() && !c.Cases[i].Unsettled()):
 			c.Cases[i] = r
@@ -109,12 +112,22 @@ func both(a, b *checks.Report) *checks.Report {
 	return &c
 }
 
+// places are the indices of cases.
+func places(cases []checks.Result) map[checks.Case]int {
+	at := make(map[checks.Case]int, len(cases))
+	for i, c := range cases {
+		at[c.Case] = i
+	}
+	return at
+}
+
 // overlay puts newer results over older ones.
 func overlay(old, newer *checks.Report) *checks.Report {
 	c := *old
 	c.Cases = slices.Clone(old.Cases)
+	at := places(c.Cases)
 	for _, r := range newer.Cases {
-		if i := slices.IndexFunc(c.Cases, func(o checks.Result) bool { return o.Case == r.Case }); i >= 0 {
+		if i, ok := at[r.Case]; ok {
 			c.Cases[i] = r
 		} else {
 			c.Cases = append(c.Cases, r)

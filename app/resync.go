@@ -45,6 +45,12 @@ func (a *App) resync(ctx context.Context) error {
 	if len(a.outcomes) > 50000 {
 		clear(a.outcomes)
 	}
+	if len(a.parsed) > 50000 {
+		clear(a.parsed)
+	}
+	if len(a.claims) > 50000 {
+		clear(a.claims)
+	}
 	if len(a.stale) > 20000 {
 		clear(a.stale)
 	}

@@ -144,7 +144,7 @@ func (a *App) render(s *scene, id checkrun.ID, e *evidence) []checkrun.Run {
 		details = s.runs[0].GetHTMLURL()
 	}
 	if e.failure != "" {
-		runs := checkrun.State(id, "completed", "failure", "Infrastructure: "+e.failure, e.failure+"\n\nThis says nothing about the change. `/rebuild` runs it again.\n", details)
+		runs := checkrun.State(id, "completed", "failure", "Infrastructure: "+e.failure, strings.TrimSpace(e.failure+".\n\n"+e.detail)+"\n\nThis says nothing about the change. `/rebuild` runs it again.\n", details)
 		for i := range runs {
 			runs[i].Actions = []*gh.CheckRunAction{
 				{Label: "Re-run failed", Description: "Run again what failed", Identifier: checkrun.RerunFailed}, {Label: "Re-run all", Description: "Run every job of the check again", Identifier: checkrun.RerunAll},

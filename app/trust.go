@@ -191,6 +191,23 @@ func (a *App) baseUses(ctx context.Context, s *scene, base string) (uses, local 
 	return uses, local, false, nil
 }
 
+// jobs lists a run's jobs: those of the "latest" attempt, or of "all".
+func (a *App) jobs(ctx context.Context, s *scene, r *gh.WorkflowRun, which string) (jobs []*gh.WorkflowJob, err error) {
+	opt := &gh.ListWorkflowJobsOptions{Filter: which, ListOptions: gh.ListOptions{PerPage: 100}}
+	for range 20 {
+		list, resp, err := s.c.Actions.ListWorkflowJobs(ctx, s.key.Owner, s.key.Repo, r.GetID(), opt)
+		if err != nil {
+			return nil, fmt.Errorf("list jobs of run %d: %w", r.GetID(), err)
+		}
+		jobs = append(jobs, list.Jobs...)
+		if resp.NextPage == 0 {
+			break
+		}
+		opt.Page = resp.NextPage
+	}
+	return jobs, nil
+}
+
 // keepers are the steps of asterbot's workflows that leave what the App reads.
 var keepers = []struct{ job, step, what string }{
 	{"workflow plan", "Keep the plan", "plan"},
@@ -202,18 +219,9 @@ var keepers = []struct{ job, step, what string }{
 // can, and GitHub does not tell which did: but then the step that was to use it
 // failed. Workflows without these jobs are their owners' own.
 func (a *App) squatted(ctx context.Context, s *scene, r *gh.WorkflowRun, planned int) ([]string, error) {
-	var jobs []*gh.WorkflowJob
-	opt := &gh.ListWorkflowJobsOptions{Filter: "all", ListOptions: gh.ListOptions{PerPage: 100}}
-	for range 20 {
-		list, resp, err := s.c.Actions.ListWorkflowJobs(ctx, s.key.Owner, s.key.Repo, r.GetID(), opt)
-		if err != nil {
-			return nil, fmt.Errorf("list jobs of run %d: %w", r.GetID(), err)
-		}
-		jobs = append(jobs, list.Jobs...)
-		if resp.NextPage == 0 {
-			break
-		}
-		opt.Page = resp.NextPage
+	jobs, err := a.jobs(ctx, s, r, "all")
+	if err != nil {
+		return nil, err
 	}
 	var out []string
 	for _, k := range keepers {

@@ -144,7 +144,7 @@ type Result struct {
 	Blame   Blame   `json:"blame"`   // whose the failure is
 	Stage   string  `json:"stage"`   // how far it came: a boot stage, "evaluate", "build" or "test"
 	// Reason says in one sentence what happened, for a case that is not
-	// passing.
+	// passing. For one that is fixed it says, as Likely does, what was before.
 	Reason string `json:"reason"`
 	// Attempts counts the runs at head.
 	Attempts    int `json:"attempts"`

@@ -27,6 +27,13 @@ func Compare(c Case, pkg string, base, head Outcome) Result {
 		Tail: shown.Tail, Likely: shown.Likely, Kernel: shown.Kernel,
 		Machine: shown.Machine, Trace: shown.Trace, Image: shown.Image,
 	}
+	if res.Verdict == Fixed {
+		// What it was that is mended, and what may have been its cause.
+		res.Likely = base.Likely
+		if base.Reason != "" {
+			res.Reason = "before: " + base.Reason
+		}
+	}
 	if head.Remembered != nil {
 		res.Remembered = head.Remembered.UTC().Format(time.RFC3339)
 	}

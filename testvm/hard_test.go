@@ -3,6 +3,7 @@ package testvm_test
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"fmt"
 	"os"
 	"os/exec"
@@ -305,6 +306,69 @@ func TestTheEndsOfAsterinasAreToldApart(t *testing.T) {
 			assert.Equal(t, tc.exit, e.Exit)
 		})
 	}
+}
+
+// multibootELF is a kernel for QEMU's multiboot loader, which says a line on COM1
+// and ends QEMU through isa-debug-exit.
+func multibootELF(says string) []byte {
+	const base, headers = 0x100000, 52 + 32
+	code := []byte{
+		0xbe, 0, 0, 0, 0, // mov esi, text
+		0xac, 0x84, 0xc0, 0x74, 7, // lodsb; test al, al; jz end
+		0x66, 0xba, 0xf8, 0x03, 0xee, 0xeb, 0xf4, // mov dx, COM1; out dx, al; jmp lodsb
+		0x66, 0xba, 0xf4, 0x00, 0xb0, 0x10, 0xee, // end: mov dx, 0xf4; mov al, 0x10; out dx, al
+		0xf4, 0xeb, 0xfd, // hlt; jmp hlt
+	}
+	le := binary.LittleEndian
+	le.PutUint32(code[1:], base+headers+12+uint32(len(code)))
+	code = append(append(code, says...), 0)
+	size := uint32(headers + 12 + len(code))
+	p := []byte("\x7fELF\x01\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\x03\x00") // executable, i386
+	for _, n := range []uint32{1, base + headers + 12, 52, 0, 0} {                         // version, entry, program headers, sections, flags
+		p = le.AppendUint32(p, n)
+	}
+	for _, n := range []uint16{52, 32, 1, 0, 0, 0} {
+		p = le.AppendUint16(p, n)
+	}
+	for _, n := range []uint32{1, 0, base, base, size, size, 7, 4} { // load all of it
+		p = le.AppendUint32(p, n)
+	}
+	const magic = 0x1badb002
+	for _, n := range []uint32{magic, 0, 1<<32 - magic} {
+		p = le.AppendUint32(p, n)
+	}
+	return append(p, code...)
+}
+
+func TestAMultibootELFBootsDirectly(t *testing.T) {
+	t.Parallel()
+	needs(t)
+	image := filepath.Join(t.TempDir(), "kernel.elf")
+	require.NoError(t, os.WriteFile(image, multibootELF("OSTD initialized. Preparing components.\r\n"), 0o644))
+	e := start(t, testvm.Machine{Profile: testvm.Asterinas, Kernel: &testvm.Kernel{Image: image}, Budget: wide()}).Wait()
+	assert.Equal(t, testvm.OK, e.Outcome, "%v", e)
+	assert.Equal(t, 33, e.Exit)
+	assert.Equal(t, "components", string(e.Stage))
+}
+
+func TestAGuestThatOnlyEchoesWhatIsTypedHangs(t *testing.T) {
+	t.Parallel()
+	m := linux(t, prologue+"dmesg -n 1; exec sleep 10000 </dev/ttyS0 >/dev/ttyS0\n")
+	m.Profile.Silence = 2 * time.Second
+	g := start(t, m)
+	_, err := g.Session(t.Context())
+	require.ErrorIs(t, err, testvm.ErrGuestEnded)
+	e := g.Wait()
+	assert.Equal(t, testvm.Hang, e.Outcome, "%v", e)
+	assert.Contains(t, string(g.Console("ttyS0").Bytes()), "while IFS=", "it was asked, and the kernel echoed")
+}
+
+func TestAConsoleThatWantsAPasswordIsSaidToDoSo(t *testing.T) {
+	t.Parallel()
+	g := start(t, linux(t, prologue+"mkdir /etc; printf 'root:x1y2z3:0:0::/root:/bin/sh\\n' >/etc/passwd\nwhile :; do setsid getty -L 115200 ttyS0 vt100; done\n"))
+	_, err := g.Session(t.Context())
+	require.ErrorIs(t, err, testvm.ErrPassword)
+	g.Kill()
 }
 
 func TestACancelledRunLeavesNoGuest(t *testing.T) {

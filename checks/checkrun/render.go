@@ -55,7 +55,9 @@ const (
 	MaxText        = 65535
 	MaxTitle       = 255
 	MaxAnnotations = 50 // in a request
-	maxMessage     = 64 << 10
+	// maxAllAnnotations is ours: twenty requests of a check run.
+	maxAllAnnotations = 1000
+	maxMessage        = 64 << 10
 )
 
 // The identifiers of the buttons.
@@ -281,8 +283,17 @@ func annotations(r *checks.Report, cases []checks.Result) []*gh.CheckRunAnnotati
 	for _, f := range r.Change.Files {
 		changed[f] = true
 	}
+	crashed := map[string][]checks.Machine{}
+	for _, m := range r.Machines {
+		if (m.Side == "" || m.Side == "head") && (m.Outcome == checks.MachinePanic || m.Outcome == checks.MachineOops) {
+			crashed[m.Name] = append(crashed[m.Name], m)
+		}
+	}
 	var out []*gh.CheckRunAnnotation
 	for _, c := range cases {
+		if len(out) >= maxAllAnnotations {
+			break // the summary has the rest
+		}
 		if c.Now != checks.Fail || !c.Blocks() && !c.Unsettled() && c.Verdict != checks.StillFailing && c.Verdict != checks.Flaky && c.Waived == "" {
 			continue
 		}
@@ -290,7 +301,7 @@ func annotations(r *checks.Report, cases []checks.Result) []*gh.CheckRunAnnotati
 		if !c.Blocks() {
 			level = "warning"
 		}
-		for _, p := range places(r, c) {
+		for _, p := range places(crashed[c.Machine], c) {
 			if !changed[p.file] || !inside(p.file) {
 				continue
 			}
@@ -320,7 +331,7 @@ type place struct {
 var panicAt = regexp.MustCompile(`\b((?:[A-Za-z0-9_.-]+/)*[A-Za-z0-9_.-]+\.rs):(\d{1,7})(?::\d+)?`)
 
 // places are the causes of a failure in the change, and where a panic happened.
-func places(r *checks.Report, c checks.Result) []place {
+func places(crashed []checks.Machine, c checks.Result) []place {
 	var out []place
 	add := func(p place) {
 		if p.file = path.Clean(p.file); p.line < 1 || p.line > 10_000_000 {
@@ -330,10 +341,7 @@ func places(r *checks.Report, c checks.Result) []place {
 			out = append(out, p)
 		}
 	}
-	for _, m := range r.Machines {
-		if m.Name != c.Machine || c.Machine == "" || m.Side != "" && m.Side != "head" || m.Outcome != checks.MachinePanic && m.Outcome != checks.MachineOops {
-			continue
-		}
+	for _, m := range crashed[:min(len(crashed), 3)] {
 		for _, f := range panicAt.FindAllStringSubmatch(m.Reason+" "+m.Title, 3) {
 			line, _ := strconv.Atoi(f[2])
 			add(place{f[1], line, "the kernel panicked here"})

@@ -66,9 +66,11 @@ type Problem struct {
 	Message string
 }
 
-// MaxComment bounds a comment, MaxCommands and MaxTargets what it may ask for.
+// MaxComment bounds a comment that is looked at, MaxCommands and MaxTargets what
+// it may ask for. CommonMark takes time by the square of nested quotations and
+// the like: 64 kB, which GitHub takes, can be seven seconds, 16 kB half of one.
 const (
-	MaxComment  = 256 << 10
+	MaxComment  = 16 << 10
 	MaxCommands = 5
 	MaxTargets  = 20
 )
@@ -107,7 +109,7 @@ var (
 // Parse finds the commands of a comment. Words that are nobody's command here
 // are left alone: they may be another bot's.
 func Parse(body string) ([]Command, []Problem) {
-	if len(body) > MaxComment || !utf8.ValidString(body) {
+	if len(body) > MaxComment || !strings.Contains(body, "/") || !utf8.ValidString(body) {
 		return nil, nil
 	}
 	var commands []Command

@@ -3,6 +3,7 @@ package command_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -116,6 +117,20 @@ func TestAllows(t *testing.T) {
 	assert.False(t, command.Allows("maintain", "write"))
 	assert.False(t, command.Allows("read", ""))
 	assert.False(t, command.Allows("nonsense", "admin"))
+}
+
+// Comments that CommonMark takes long for.
+func TestParsingEnds(t *testing.T) {
+	for name, unit := range map[string]string{"quotations": ">", "quotations with blanks": "> ", "links": "[a](", "emphasis": "*a_b", "lines": "/x\n", "brackets": "![", "references": "[a]: b\n"} {
+		t.Run(name, func(t *testing.T) {
+			start := time.Now()
+			command.Parse(strings.Repeat(unit, command.MaxComment/len(unit)-8) + "\n/help")
+			assert.Less(t, time.Since(start), 10*time.Second) // half a second, on an idle machine
+		})
+	}
+	got, problems := command.Parse(strings.Repeat(" ", command.MaxComment) + "\n/help")
+	assert.Empty(t, got, "too long")
+	assert.Empty(t, problems)
 }
 
 func FuzzParse(f *testing.F) {

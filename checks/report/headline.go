@@ -237,8 +237,10 @@ func commonReason(cases []checks.Result) string {
 // changes names what became of the first few cases.
 func changes(cases []checks.Result, n int) string {
 	var said []string
+	once := map[string]bool{}
 	for _, c := range cases {
-		if s := Sentence(c); !slices.Contains(said, s) {
+		if s := Sentence(c); !once[s] {
+			once[s] = true
 			said = append(said, s)
 		}
 	}

@@ -56,6 +56,7 @@ func Markdown(r *checks.Report, opt MarkdownOptions) string {
 		m.try("\n")
 	}
 	m.failures(v)
+	m.list("Fixed", v.Fixed)
 	m.unseen(v)
 	m.omitted(r)
 	m.list("Notices", r.Notices)

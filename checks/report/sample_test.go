@@ -82,7 +82,9 @@ func sample() *checks.Report {
 			r.Attempts, r.Log = 3, "logs/languages/lua-starts.log"
 			r.Repro = []string{"bot check --only languages --base 1111111 --head 2222222", "bot vm --profile asterinas --kernel result/kernel --initrd result/initrd --cases cases.json --only 'lua starts'"}
 		}),
-		with(case_(checks.KindTest, suite, "languages", "sed substitutes", fail, pass, checks.Fixed), func(r *checks.Result) { r.Package = "sed" }),
+		with(case_(checks.KindTest, suite, "languages", "sed substitutes", fail, pass, checks.Fixed), func(r *checks.Result) {
+			r.Package, r.Reason, r.Likely = "sed", "before: exit status 4: cannot rename", []string{"Unimplemented syscall number: 316 (renameat2)"}
+		}),
 		with(case_(checks.KindTest, suite, "languages", "hello greets", pass, pass, checks.Passing), func(r *checks.Result) {
 			r.Package, r.Remembered = "hello", "2026-11-20T10:00:00Z"
 		}),

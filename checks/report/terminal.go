@@ -41,6 +41,12 @@ func Terminal(w io.Writer, r *checks.Report, opt TerminalOptions) error {
 	for _, f := range v.Failures {
 		t.failure(f)
 	}
+	if len(v.Fixed) > 0 {
+		t.line("")
+		for _, f := range v.Fixed {
+			t.para(t.tone("good", "fixed:")+" ", f)
+		}
+	}
 	for _, g := range v.Unseen {
 		var names []string
 		for _, c := range g.Cases {

@@ -22,6 +22,8 @@ type view struct {
 	// Failures are the cases to explain: what blocks first, then what could not
 	// be looked at, then what failed before.
 	Failures []failure
+	// Fixed says of each case that is fixed how it failed before.
+	Fixed []string
 	// Unseen groups cases that could not be looked at by reason.
 	Unseen []group
 }
@@ -267,6 +269,15 @@ func (f failure) About() string {
 	return "test " + quote(f.Name) + " of " + of
 }
 
+// fixed says in a line how a case failed that passes now.
+func fixed(c checks.Result) string {
+	words := failure{Result: c}.About() + ": " + firstLine(c.Reason)
+	if len(c.Likely) > 0 {
+		words += "; likely cause then: the kernel logged " + strings.Join(c.Likely, ", ")
+	}
+	return clip(Plain(words), 1000)
+}
+
 func quote(name string) string { return "“" + clip(Plain(name), 100) + "”" }
 
 // AlsoFailing names the others.
@@ -340,8 +351,16 @@ func arrange(r *checks.Report) view {
 	v.Rows = rows(r)
 	reasons := map[string]int{}
 	same := map[[4]string]int{}
+	machines := map[string]*checks.Machine{}
+	for i := range r.Machines {
+		if m := &r.Machines[i]; m.Name != "" && machines[m.Name] == nil {
+			machines[m.Name] = m
+		}
+	}
 	for _, c := range r.Cases {
 		switch k := rank(c); {
+		case k == rankFixed && c.Reason != "":
+			v.Fixed = append(v.Fixed, fixed(c))
 		case k == rankUnseen:
 			reason := firstLine(c.Reason)
 			i, ok := reasons[reason]
@@ -358,7 +377,7 @@ func arrange(r *checks.Report) view {
 				continue
 			}
 			same[way] = len(v.Failures)
-			v.Failures = append(v.Failures, failure{Result: c, Title: Sentence(c), Machine: machine(r, c.Machine), Explained: Explained(c)})
+			v.Failures = append(v.Failures, failure{Result: c, Title: Sentence(c), Machine: machines[c.Machine], Explained: Explained(c)})
 		}
 	}
 	slices.SortStableFunc(v.Failures, func(a, b failure) int { return cmp.Compare(rank(a.Result), rank(b.Result)) })

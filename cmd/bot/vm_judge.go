@@ -23,7 +23,7 @@ func vmResults(j suite.Job, ran suite.Ran, control *suite.Ran, baseline *checks.
 	}
 	if baseline != nil {
 		for _, b := range baseline.Cases {
-			o := checks.Outcome{Status: b.Now, Attempts: b.Attempts, Passes: b.Passes, Title: b.Title, Exit: b.Exit, Reason: b.Reason}
+			o := checks.Outcome{Status: b.Now, Attempts: b.Attempts, Passes: b.Passes, Title: b.Title, Exit: b.Exit, Reason: b.Reason, Likely: b.Likely}
 			was[b.Case] = o
 			if _, still := ran.Outcomes[b.Case]; !still && b.Now != checks.Absent {
 				gone = append(gone, checks.Compare(b.Case, b.Package, o, checks.Outcome{Status: checks.Absent}))

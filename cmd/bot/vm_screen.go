@@ -107,10 +107,14 @@ func (s *vmScreen) answer(results *checks.Results, headline, path string) {
 	defer s.mu.Unlock()
 	s.line("")
 	for _, c := range results.Cases {
-		if c.Now != checks.Fail {
+		switch {
+		case c.Now == checks.Fail:
+			s.line("%s %s: %s", s.paint(red, "fail"), report.Plain(c.Name), report.Plain(c.Reason))
+		case c.Verdict == checks.Fixed:
+			s.line("%s %s: %s", s.paint(green, "fixed"), report.Plain(c.Name), report.Plain(c.Reason))
+		default:
 			continue
 		}
-		s.line("%s %s: %s", s.paint(red, "fail"), report.Plain(c.Name), report.Plain(c.Reason))
 		if words := blameWords[c.Blame]; words != "" {
 			s.line("     %s", words)
 		}

@@ -2,9 +2,12 @@ package main
 
 import (
 	"bytes"
+	"encoding/base64"
+	"html"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -15,6 +18,7 @@ import (
 	"github.com/asterinas/asterbot/checks/suite"
 	"github.com/asterinas/asterbot/distro"
 	"github.com/asterinas/asterbot/internal/kernel"
+	"github.com/asterinas/asterbot/testvm"
 )
 
 // vm runs bot vm in a folder, and returns its exit code and what it printed.
@@ -86,10 +90,42 @@ func TestVMTellsAPanicOfARealKernel(t *testing.T) {
 	assert.FileExists(t, filepath.Join(dir, "out", m.Consoles["ttyS0"]))
 }
 
+func TestAFramebufferThatShowsAPanicIsInTheReport(t *testing.T) {
+	t.Parallel()
+	if _, err := exec.LookPath("qemu-system-x86_64"); err != nil {
+		t.Skip("needs QEMU: qemu-system-x86_64 is not installed")
+	}
+	image := filepath.Join(kernel.Cache(os.Getenv), "kernel", "vmlinuz")
+	if _, err := os.Stat(image); err != nil {
+		t.Skip("needs the set-up's kernel: " + err.Error())
+	}
+	dir := t.TempDir()
+	code, out := vm(t, dir, "--kernel", image, "--firmware", "uefi", "--append", "console=tty0 panic=0 rdinit=/nope root=/dev/nope", "--timeout", "1m", "--retries", "0", "--out", "out")
+	require.Equal(t, 1, code, out)
+	f, err := os.Open(filepath.Join(dir, "out/results.json"))
+	require.NoError(t, err)
+	defer f.Close()
+	results, err := report.DecodeResults(f)
+	require.NoError(t, err)
+	boots := results.Cases[0]
+	require.NotEmpty(t, boots.Image, out)
+	shot, err := os.ReadFile(filepath.Join(dir, "out", boots.Image))
+	require.NoError(t, err)
+	blank, err := testvm.Blank(shot)
+	require.NoError(t, err)
+	assert.False(t, blank, "the kernel's console is on the screen")
+
+	var page bytes.Buffer
+	boots.Verdict = checks.Regressed
+	require.NoError(t, report.HTML(&page, &checks.Report{Cases: []checks.Result{boots}, Machines: results.Machines}, os.DirFS(filepath.Join(dir, "out"))))
+	shown := strings.Contains(html.UnescapeString(page.String()), "data:image/png;base64,"+base64.StdEncoding.EncodeToString(shot))
+	assert.True(t, shown, "the report shows the screen")
+}
+
 func TestVMJudges(t *testing.T) {
 	job := suite.Job{Of: distro.KindSuite, Name: "vm", Suite: distro.Suite{Cases: []distro.CaseSpec{{Name: "a"}, {Name: "b"}}}}
 	pass := checks.Outcome{Status: checks.Pass, Attempts: 1, Passes: 1}
-	fail := checks.Outcome{Status: checks.Fail, Attempts: 1, Title: "no", Reason: "no"}
+	fail := checks.Outcome{Status: checks.Fail, Attempts: 1, Title: "no", Reason: "no", Likely: []string{"it said so"}}
 	other := checks.Outcome{Status: checks.Fail, Attempts: 1, Title: "yes", Reason: "yes"}
 	lost := checks.Outcome{Status: checks.Error, Infra: true, Reason: "lost"}
 	ran := func(outcome checks.MachineOutcome, a, b checks.Outcome) suite.Ran {
@@ -131,6 +167,10 @@ func TestVMJudges(t *testing.T) {
 			assert.Equal(t, "a", a.Name)
 			assert.Equal(t, c.verdict, a.Verdict)
 			assert.Equal(t, c.blame, a.Blame)
+			if c.verdict == checks.Fixed {
+				assert.Equal(t, "before: no", a.Reason)
+				assert.Equal(t, []string{"it said so"}, a.Likely)
+			}
 		})
 	}
 }

@@ -232,13 +232,3 @@ func TestInstallerAsks(t *testing.T) {
 		{`finished: asterinas [0-9a-f]{12} is on /dev/vda already, nothing was changed(?s:.*)status=0\s+guest# `, "poweroff -f"},
 	})
 }
-
-// Unattended, --force is a parameter of the kernel.
-func TestInstallerForced(t *testing.T) {
-	data := blank(t, 512)
-	out, err := exec.Command("/usr/sbin/mke2fs", "-q", "-F", data).CombinedOutput()
-	require.NoError(t, err, string(out))
-	said := converse(t, data, "asternixos.force", nil)
-	assert.Contains(t, said, "the data on /dev/vda will be lost, as --force says")
-	assert.Regexp(t, `finished: asterinas [0-9a-f]{12} is on /dev/vda\r?\n`, said)
-}

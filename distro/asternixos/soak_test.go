@@ -56,3 +56,13 @@ func TestSoakPowerCuts(t *testing.T) {
 		})
 	}
 }
+
+// Unattended, --force is a parameter of the kernel.
+func TestSoakInstallerForced(t *testing.T) {
+	data := blank(t, 512)
+	out, err := exec.Command("/usr/sbin/mke2fs", "-q", "-F", data).CombinedOutput()
+	require.NoError(t, err, string(out))
+	said := converse(t, data, "asternixos.force", nil)
+	assert.Contains(t, said, "the data on /dev/vda will be lost, as --force says")
+	assert.Regexp(t, `finished: asterinas [0-9a-f]{12} is on /dev/vda\r?\n`, said)
+}

@@ -97,6 +97,7 @@ func (c *Check) Settle(ctx context.Context, plan *checks.Plan) (*checks.Results,
 	r.control(ctx)
 	// What a remembered case logged counts too.
 	checks.Explain(r.sides[Head].outcomes)
+	checks.Explain(r.sides[Base].outcomes)
 	results := &checks.Results{Schema: checks.SchemaResults, Machines: r.machines, Cases: r.judge(ctx)}
 	if results.Machines == nil {
 		results.Machines = []checks.Machine{}

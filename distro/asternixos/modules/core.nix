@@ -132,6 +132,13 @@ in
       kernel.enable = lib.mkIf ours (lib.mkDefault false);
       initrd.enable = lib.mkIf ours (lib.mkDefault false);
       bootspec.enable = lib.mkIf ours false;
+      # NixOS's own Linux, as a control: on the same console, and from the same disk.
+      kernelParams = lib.mkIf (!ours) cfg.kernel.commandLine;
+      initrd.availableKernelModules = lib.mkIf (!ours) [
+        "virtio_pci"
+        "virtio_blk"
+        "virtio_console"
+      ];
       # No /proc/sys/kernel/modprobe, no modprobe.d, no kmod.
       modprobeConfig.enable = lib.mkIf asterinas (lib.mkDefault false);
       loader = {

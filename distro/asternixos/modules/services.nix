@@ -38,6 +38,7 @@ in
     services = {
       udev.enable = lib.mkIf asterinas (lib.mkDefault false);
       timesyncd.enable = lib.mkIf asterinas (lib.mkDefault false);
+      # root has no password after an installation; with one, set this to null.
       getty.autologinUser = lib.mkDefault "root";
     };
 
