@@ -110,7 +110,7 @@ func verdictOf(t *testing.T, gh *githubtest.Server, repo *githubtest.Repo, sha s
 			}
 		}
 		return false
-	}, 60*time.Second, 50*time.Millisecond)
+	}, 2*time.Minute, 50*time.Millisecond)
 	return found
 }
 
