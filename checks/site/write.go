@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -23,6 +24,9 @@ import (
 //go:embed templates
 var templates embed.FS
 
+// imageHash is what stands for a kernel that was an image of no known version.
+var imageHash = regexp.MustCompile(`^[0-9a-f]{40,64}$`)
+
 // search is the only script, of the first page: it filters the table by what is
 // typed. The page's policy allows it by its hash and nothing else.
 //
@@ -33,6 +37,13 @@ var pages = template.Must(template.New("").Funcs(template.FuncMap{
 	"plain": report.Plain,
 	"lines": func(l []string) string { return strings.Join(report.PlainLines(l), "\n") },
 	"short": func(s string) string { return s[:min(10, len(s))] },
+	// A kernel is known by its version, or by its image's hash.
+	"kernel": func(s string) string {
+		if imageHash.MatchString(s) {
+			return "image " + s[:10]
+		}
+		return s
+	},
 	"date": func(t time.Time) string {
 		if t.IsZero() {
 			return ""

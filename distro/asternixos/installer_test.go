@@ -152,7 +152,7 @@ type exchange struct{ waits, types string }
 func converse(t *testing.T, disk, params string, talk []exchange) (console string) {
 	t.Helper()
 	needsMachine(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "qemu-system-x86_64", "-accel", "tcg", "-machine", "q35", "-m", "1024", "-cpu", "max", "-display", "none",
 		"-nodefaults", "-no-reboot", "-kernel", build(t, "images.iso.linux", "null")+"/vmlinuz", "-initrd", build(t, "images.iso.initrd", "null")+"/initrd",
