@@ -134,26 +134,36 @@ func Start(opt Options) (*Server, error) {
 	if opt.TokenLife == 0 {
 		opt.TokenLife = time.Hour
 	}
-	loader := openapi3.NewLoader()
-	doc, err := loader.LoadFromData(description)
+	router, err := described()
 	if err != nil {
-		return nil, fmt.Errorf("load GitHub's description: %w", err)
+		return nil, err
 	}
-	nullHeads(doc)
 	s := &Server{
-		opt: opt, nextID: 5000, ops: map[string]operation{}, installs: map[int64]*Installation{}, tokens: map[string]*token{},
+		router: router,
+		opt:    opt, nextID: 5000, ops: map[string]operation{}, installs: map[int64]*Installation{}, tokens: map[string]*token{},
 		writes: map[string][]time.Time{}, manifests: map[string]map[string]any{}, signed: map[string][]byte{}, key: appKey(),
 	}
 	for _, o := range operations {
 		s.ops[o.id] = o
 	}
-	if s.router, err = gorillamux.NewRouter(doc); err != nil {
-		return nil, fmt.Errorf("route GitHub's description: %w", err)
-	}
 	s.http = httptest.NewServer(s)
 	s.URL = s.http.URL
 	return s, nil
 }
+
+// described loads GitHub's description: once, and nothing changes it afterwards.
+var described = sync.OnceValues(func() (routers.Router, error) {
+	doc, err := openapi3.NewLoader().LoadFromData(description)
+	if err != nil {
+		return nil, fmt.Errorf("load GitHub's description: %w", err)
+	}
+	nullHeads(doc)
+	r, err := gorillamux.NewRouter(doc)
+	if err != nil {
+		return nil, fmt.Errorf("route GitHub's description: %w", err)
+	}
+	return r, nil
+})
 
 // nullHeads mends the description: the head repository of a pull request, and of
 // its runs, is null once its fork was deleted, which the description does not say.
