@@ -268,18 +268,25 @@ func processorTime() time.Duration {
 }
 
 // BenchmarkBesideVirtmeNG boots the same kernel and runs one command with
-// virtme-ng (PyPI), cold and from a fork.
+// virtme-ng (PyPI), cold and from a fork. The kernel, VIRTME_KERNEL, has to have 9p, and
+// its modules below /lib/modules: Debian's generic one, not that of the cloud.
 func BenchmarkBesideVirtmeNG(b *testing.B) {
 	m := linux(b, prologue+shellOn("ttyS0"))
 	vng, err := exec.LookPath("vng")
 	if err != nil {
 		b.Skip("needs virtme-ng: pip install virtme-ng")
 	}
+	m.Kernel.Image = os.Getenv("VIRTME_KERNEL")
+	if m.Kernel.Image == "" {
+		b.Skip("needs VIRTME_KERNEL, a kernel with 9p: Debian's package linux-image-amd64")
+	}
 	for b.Loop() {
 		began := time.Now()
-		cmd := exec.Command(vng, "--disable-kvm", "--force-9p", "--run", filepath.Join(kernelDir(), "vmlinuz"), "--", "uname", "-r")
-		out, err := cmd.CombinedOutput()
-		require.NoError(b, err, "%s", out)
+		// Where there is no udev its ports for scripts have no names, and a command's
+		// output is seen only with --verbose.
+		cmd := exec.Command(vng, "--disable-kvm", "--force-9p", "--verbose", "--run", m.Kernel.Image, "--", "uname", "-r")
+		out, _ := cmd.CombinedOutput()
+		require.Contains(b, string(out), "exited with code 0", "the command has run")
 		theirs := time.Since(began)
 
 		began = time.Now()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/rand"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 
@@ -134,6 +135,25 @@ func TestACommandThatRemovesTheSessionsFilesKeepsItsStatus(t *testing.T) {
 	_, err = s.Run(t.Context(), testvm.Command{Run: "echo never"})
 	require.ErrorIs(t, err, testvm.ErrNotRun)
 	assert.Equal(t, testvm.OK, g.Stop(t.Context()).Outcome)
+}
+
+func TestAPersonTakesTheConsoleOver(t *testing.T) {
+	t.Parallel()
+	g, s := session(t, linux(t, prologue+shellOn("ttyS0")))
+	_, err := s.Run(t.Context(), testvm.Command{Run: "true"})
+	require.NoError(t, err)
+	s.Leave()
+	keyboard, typed := io.Pipe()
+	var screen bytes.Buffer
+	attached := make(chan error)
+	go func() { attached <- g.Attach(t.Context(), s.Console(), keyboard, &screen) }()
+	_, err = typed.Write([]byte("read x\n6 times 7\necho \"<$x is $((6*7))>\"; poweroff -f\n"))
+	require.NoError(t, err)
+	e := g.Wait()
+	require.NoError(t, <-attached)
+	assert.Equal(t, testvm.OK, e.Outcome, "%v", e)
+	assert.Contains(t, screen.String(), "# ", "there is a prompt")
+	assert.Contains(t, screen.String(), "<6 times 7 is 42>")
 }
 
 func TestFilesGoInAndComeBackUnchanged(t *testing.T) {

@@ -430,10 +430,8 @@ func (src *Source) prepare(ctx context.Context, method Method) (*Snapshot, error
 	if r, err := snap.base.Budget.Reserve(soon, snap.base.memory(), 0); err == nil {
 		snap.reservation = r
 	}
-	note, err := snap.try(ctx)
-	if note != "" {
-		src.Notes = append(src.Notes, note)
-	}
+	notes, err := snap.try(ctx)
+	src.Notes = append(src.Notes, notes...)
 	if err != nil {
 		snap.Close()
 		if ctx.Err() != nil {
@@ -506,46 +504,62 @@ const tried = 4 * time.Second
 const clockSlack = 20 * time.Second
 
 // try tells whether forks behave: two at once answer, know the time, can write,
-// and do not have their random numbers in common. The last is only noted.
-func (s *Snapshot) try(ctx context.Context) (note string, err error) {
+// and do not have their random numbers in common. The last is only noted, and so
+// is a clock that cannot be set: forks made later will be late by then.
+func (s *Snapshot) try(ctx context.Context) (notes []string, err error) {
 	limited, cancel := context.WithTimeout(ctx, s.base.Accel.scale(tried))
 	defer cancel()
-	var random [2]string
+	var trials [2]trial
 	var failed [2]error
 	var both sync.WaitGroup
-	for n := range random {
-		both.Go(func() { random[n], failed[n] = s.tryOne(limited) })
+	for n := range trials {
+		both.Go(func() { trials[n], failed[n] = s.tryOne(limited) })
 	}
 	both.Wait()
 	if err := errors.Join(failed[:]...); err != nil {
-		return "", err
+		return nil, err
 	}
-	if random[0] != "" && random[0] == random[1] {
-		note = "copies of the guest have their random numbers in common: its generator cannot be reseeded"
+	if trials[0].random != "" && trials[0].random == trials[1].random {
+		notes = append(notes, "copies of the guest have their random numbers in common: its generator cannot be reseeded")
 	}
-	return note, nil
+	if !trials[0].clock {
+		notes = append(notes, "copies of the guest start with the time at which it was frozen: its clock cannot be set")
+	}
+	return notes, nil
 }
 
-func (s *Snapshot) tryOne(ctx context.Context) (random string, err error) {
+// trial is what a fork showed of itself.
+type trial struct {
+	random string // a checksum of random bytes
+	clock  bool   // its clock can be set
+}
+
+func (s *Snapshot) tryOne(ctx context.Context) (trial, error) {
 	g, session, err := s.Fork(ctx)
 	if err != nil {
-		return "", err
+		return trial{}, err
 	}
 	defer g.Kill()
-	r, err := session.Run(ctx, Command{Name: "self-test", Run: "echo alive; date +%s; " +
-		session.tools.dd + " if=/dev/urandom bs=16 count=1 2>/dev/null | " + session.tools.sum})
+	ahead := time.Now().Add(24 * time.Hour).Unix()
+	r, err := session.Run(ctx, Command{Name: "self-test", Run: fmt.Sprintf(
+		"echo alive; date +%%s; %s if=/dev/urandom bs=16 count=1 2>/dev/null | %s; %s -s @%d >/dev/null 2>&1; date +%%s",
+		session.tools.dd, session.tools.sum, session.tools.date, ahead)})
 	if err != nil {
-		return "", err
+		return trial{}, err
 	}
 	lines := strings.Split(string(r.Output), "\n")
-	if lines[0] != "alive" || len(lines) < 3 || r.Notes != nil {
-		return "", fmt.Errorf("it answers %q %v", r.Output, r.Notes)
+	if lines[0] != "alive" || len(lines) < 4 || r.Notes != nil {
+		return trial{}, fmt.Errorf("it answers %q %v", r.Output, r.Notes)
 	}
 	seconds, err := strconv.ParseInt(lines[1], 10, 64)
-	if off := time.Since(time.Unix(seconds, 0)).Abs(); err == nil && off > clockSlack {
-		return "", fmt.Errorf("its clock is %v off", off.Round(time.Second))
+	if err != nil {
+		return trial{random: lines[2], clock: true}, nil // without date nobody asks for the time
 	}
-	return lines[2], nil
+	if off := time.Since(time.Unix(seconds, 0)).Abs(); off > clockSlack {
+		return trial{}, fmt.Errorf("its clock is %v off", off.Round(time.Second))
+	}
+	set, _ := strconv.ParseInt(lines[3], 10, 64) // it has said a number before
+	return trial{random: lines[2], clock: set >= ahead}, nil
 }
 
 // Method is how its guests come about.

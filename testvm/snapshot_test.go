@@ -19,6 +19,7 @@ func TestForksGoOnFromOneBootAndKnowNothingOfEachOther(t *testing.T) {
 	require.NoError(t, err)
 	defer src.Close()
 	require.Equal(t, testvm.Fork, src.Method(), "%v", src.Notes)
+	require.Empty(t, src.Notes)
 	random := make([]string, 4)
 	var all sync.WaitGroup
 	for n := range random {

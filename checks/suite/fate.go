@@ -37,7 +37,10 @@ func (f *fate) ended(e testvm.Ending, booting bool) {
 	if f.first == nil || len(f.first.Stages) == 0 {
 		f.first = &e
 	}
-	if f.worst == nil || badness(e.Outcome) > badness(f.worst.Outcome) {
+	// Of those that fared well one that powered off says more than one that was
+	// ended when its case had run.
+	poweredOff := e.Outcome == testvm.OK && e.Exit >= 0
+	if f.worst == nil || badness(e.Outcome) > badness(f.worst.Outcome) || poweredOff && f.worst.Outcome == testvm.OK && f.worst.Exit < 0 {
 		f.worst = &e
 	}
 	for _, n := range e.Notes {
