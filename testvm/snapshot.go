@@ -348,8 +348,10 @@ type Source struct {
 	Machine Machine
 	// Notes say which ways did not work, and why.
 	Notes []string
-	// Boot is the ending of the boot that the snapshot was taken from.
-	Boot Ending
+	// Boot is the ending of the boot that the snapshot was taken from, and
+	// Consoles what it said, by console.
+	Boot     Ending
+	Consoles map[string][]byte
 
 	snapshot *Snapshot
 	boots    int
@@ -407,6 +409,12 @@ func (src *Source) prepare(ctx context.Context, method Method) (*Snapshot, error
 		return nil, err
 	}
 	src.boots++
+	defer func() { // it has ended by then
+		src.Consoles = map[string][]byte{}
+		for _, name := range Consoles {
+			src.Consoles[name] = g.Console(name).Bytes()
+		}
+	}()
 	s, err := g.Session(ctx)
 	if err != nil {
 		if ctx.Err() != nil || errors.Is(err, ErrGuestEnded) {

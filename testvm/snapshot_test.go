@@ -20,6 +20,7 @@ func TestForksGoOnFromOneBootAndKnowNothingOfEachOther(t *testing.T) {
 	defer src.Close()
 	require.Equal(t, testvm.Fork, src.Method(), "%v", src.Notes)
 	require.Empty(t, src.Notes)
+	assert.Contains(t, string(src.Consoles["ttyS0"]), "Linux version", "what the boot said")
 	random := make([]string, 4)
 	var all sync.WaitGroup
 	for n := range random {

@@ -137,8 +137,8 @@ func (i Install) install(ctx context.Context, installer testvm.Installer) (*test
 	}
 	e := in.Ending
 	lab := &QEMU{Machine: installer.Machine, Dir: job.Dir, Prefix: job.Prefix, Name: "installer"}
-	g := &guest{g: in.Guest, n: 1, ending: e}
-	lab.keep(g)
+	said := saidBy(in.Guest)
+	lab.keep(1, e.Outcome, said)
 	var f fate
 	f.ended(e, true)
 	machine := f.machine(job)
@@ -146,29 +146,18 @@ func (i Install) install(ctx context.Context, installer testvm.Installer) (*test
 	lab.Describe(&machine)
 	o := checks.Outcome{
 		Status: checks.Pass, Stage: "install", Machine: job.Machine, Seconds: machine.Seconds, Attempts: 1, Passes: 1,
-		Log: machine.Consoles[loudest(in.Guest)],
+		Log: machine.Consoles[loudest(said)],
 	}
 	switch {
 	case e.Outcome == testvm.Infra:
 		o.Status, o.Infra, o.Passes, o.Reason = checks.Error, true, 0, e.Reason
 	case !in.OK:
 		o.Status, o.Passes, o.Reason, o.Title = checks.Fail, 0, in.Reason, title(in.Reason)
-		o.Tail, o.Trace = g.said(), frames(e.Trace)
+		o.Tail, o.Trace = tail(said(loudest(said))), frames(e.Trace)
 		o.TimedOut = timedOut(e)
 		if machine.Outcome == checks.MachineOK {
 			machine.Reason = in.Reason
 		}
 	}
 	return in, o, machine, nil
-}
-
-// loudest is the console that said most.
-func loudest(g *testvm.Guest) string {
-	var name string
-	for _, n := range testvm.Consoles {
-		if name == "" || g.Console(n).Total() > g.Console(name).Total() {
-			name = n
-		}
-	}
-	return name
 }

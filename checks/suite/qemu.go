@@ -1,6 +1,7 @@
 package suite
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -63,10 +64,7 @@ func (q *QEMU) Boot(ctx context.Context) (Machine, error) {
 		return m, nil
 	}
 	if ctx.Err() == nil && !errors.Is(err, testvm.ErrGuestEnded) {
-		// It runs, but what answers is no shell we can use.
-		e := m.End(ctx, false)
-		e.Outcome, e.Title, e.Reason = testvm.Hang, "no shell", firstLine(err.Error())
-		return nil, &BootError{e, m.said()}
+		return nil, &BootError{noShell(m.End(ctx, false), err), m.said()}
 	}
 	e := m.End(ctx, false)
 	if e.Outcome == testvm.Infra {
@@ -78,7 +76,18 @@ func (q *QEMU) Boot(ctx context.Context) (Machine, error) {
 // said is the end of what programs and the kernel said on the console that said
 // most: where a boot that failed explains itself.
 func (m *guest) said() []string {
-	return tail(m.g.Console(loudest(m.g)).Bytes())
+	said := saidBy(m.g)
+	return tail(said(loudest(said)))
+}
+
+// saidBy returns what a guest says on each console.
+func saidBy(g *testvm.Guest) func(console string) []byte {
+	return func(console string) []byte { return g.Console(console).Bytes() }
+}
+
+// loudest is the console that said most.
+func loudest(said func(console string) []byte) string {
+	return slices.MaxFunc(testvm.Consoles, func(a, b string) int { return cmp.Compare(len(said(a)), len(said(b))) })
 }
 
 // prepare boots the machine that the others are forked from.
@@ -89,17 +98,32 @@ func (q *QEMU) prepare(ctx context.Context) error {
 		return nil
 	}
 	src, err := testvm.Prepare(ctx, q.Machine)
-	if errors.Is(err, testvm.ErrGuestEnded) {
-		if src.Boot.Outcome == testvm.Infra {
-			return errors.New(src.Boot.Reason)
-		}
-		return &BootError{Ending: src.Boot}
+	if err == nil {
+		q.source, q.prepared = src, true
+		return nil
 	}
-	if err != nil {
-		return err
+	var launch *testvm.LaunchError
+	if ctx.Err() != nil || errors.As(err, &launch) || src.Boot.Outcome == "" {
+		return err // not the guest's
 	}
-	q.source, q.prepared = src, true
-	return nil
+	e := src.Boot
+	if !errors.Is(err, testvm.ErrGuestEnded) {
+		e = noShell(e, err)
+	}
+	if e.Outcome == testvm.Infra {
+		return errors.New(e.Reason)
+	}
+	q.machines++
+	said := func(console string) []byte { return src.Consoles[console] }
+	q.keep(q.machines, e.Outcome, said)
+	return &BootError{e, tail(said(loudest(said)))}
+}
+
+// noShell is the ending of a guest that runs, but what answers is no shell we can
+// use.
+func noShell(e testvm.Ending, why error) testvm.Ending {
+	e.Outcome, e.Title, e.Reason = testvm.Hang, "no shell", firstLine(why.Error())
+	return e
 }
 
 func (q *QEMU) next() int {
@@ -199,26 +223,32 @@ func (m *guest) End(ctx context.Context, powerOff bool) testvm.Ending {
 				m.ending = m.g.Kill()
 			}
 		}
-		m.lab.keep(m)
+		m.lab.mu.Lock()
+		defer m.lab.mu.Unlock()
+		m.lab.keep(m.n, m.ending.Outcome, func(name string) []byte {
+			said := m.g.Console(name).Bytes()
+			if m.forked { // what came before is what the boot said
+				said = slices.Concat(m.lab.source.Consoles[name], said)
+			}
+			return said
+		})
 	})
 	return m.ending
 }
 
-// keep writes a machine's consoles down, as they came.
-func (q *QEMU) keep(m *guest) {
+// keep writes down what the nth machine said on each console. The caller holds mu.
+func (q *QEMU) keep(n int, outcome testvm.Outcome, said func(console string) []byte) {
 	if q.Dir == "" {
 		return
 	}
-	kept := keptConsoles{m.ending.Outcome, map[string]string{}}
+	kept := keptConsoles{outcome, map[string]string{}}
 	for _, name := range testvm.Consoles {
-		file := fmt.Sprintf("%s-%d.%s", q.Name, m.n, name)
-		if os.MkdirAll(q.Dir, 0o755) != nil || os.WriteFile(filepath.Join(q.Dir, file), m.g.Console(name).Bytes(), 0o644) != nil {
+		file := fmt.Sprintf("%s-%d.%s", q.Name, n, name)
+		if os.MkdirAll(q.Dir, 0o755) != nil || os.WriteFile(filepath.Join(q.Dir, file), said(name), 0o644) != nil {
 			continue
 		}
 		kept.files[name] = filepath.ToSlash(filepath.Join(q.Prefix, file))
 	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
 	q.consoles = append(q.consoles, kept)
 }
 

@@ -72,22 +72,29 @@ func TestVMTellsAPanicOfARealKernel(t *testing.T) {
 	if _, err := os.Stat(image); err != nil {
 		t.Skip("needs the set-up's kernel: " + err.Error())
 	}
-	dir := t.TempDir()
-	code, out := vm(t, dir, "--kernel", image, "--append", "rdinit=/nope root=/dev/nope", "--retries", "0", "--out", "out")
-	assert.Equal(t, 1, code, out)
-	assert.Contains(t, out, "panic at stage components")
-	f, err := os.Open(filepath.Join(dir, "out/results.json"))
-	require.NoError(t, err)
-	defer f.Close()
-	results, err := report.DecodeResults(f)
-	require.NoError(t, err, "what was written can be a baseline")
-	require.Len(t, results.Machines, 1)
-	m := results.Machines[0]
-	assert.Equal(t, checks.MachinePanic, m.Outcome)
-	assert.Equal(t, "components", m.Stage)
-	assert.Contains(t, m.Title, "Unable to mount root fs")
-	assert.NotEmpty(t, m.Trace)
-	assert.FileExists(t, filepath.Join(dir, "out", m.Consoles["ttyS0"]))
+	for _, flag := range []string{"--fork=false", "--fork"} {
+		t.Run(flag, func(t *testing.T) {
+			dir := t.TempDir()
+			code, out := vm(t, dir, "--kernel", image, "--append", "rdinit=/nope root=/dev/nope", "--retries", "0", "--out", "out", flag)
+			assert.Equal(t, 1, code, out)
+			assert.Contains(t, out, "panic at stage components")
+			f, err := os.Open(filepath.Join(dir, "out/results.json"))
+			require.NoError(t, err)
+			defer f.Close()
+			results, err := report.DecodeResults(f)
+			require.NoError(t, err, "what was written can be a baseline")
+			require.Len(t, results.Machines, 1)
+			m := results.Machines[0]
+			assert.Equal(t, checks.MachinePanic, m.Outcome)
+			assert.Equal(t, "components", m.Stage)
+			assert.Contains(t, m.Title, "Unable to mount root fs")
+			assert.NotEmpty(t, m.Trace)
+			said, err := os.ReadFile(filepath.Join(dir, "out", m.Consoles["ttyS0"]))
+			require.NoError(t, err)
+			assert.Contains(t, string(said), "Linux version")
+			assert.NotEmpty(t, results.Cases[0].Tail)
+		})
+	}
 }
 
 func TestAFramebufferThatShowsAPanicIsInTheReport(t *testing.T) {
