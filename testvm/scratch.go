@@ -8,11 +8,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/asterinas/asterbot/internal/tempdir"
 )
 
 // scratchPrefix begins the name of every folder a machine makes.
@@ -29,9 +29,6 @@ func scratchRoot() string {
 	}
 	return os.TempDir()
 }
-
-// scratchGrace is how long a folder may go without its lock.
-const scratchGrace = 10 * time.Second
 
 // scratch is a folder that lives while a machine starts. Should this process
 // be killed in that moment, a shell that waits for its end removes the folder;
@@ -50,10 +47,7 @@ func newScratch() (*scratch, error) {
 	s.janitor = startJanitor(s.dir)
 	err := os.Mkdir(s.dir, 0o700)
 	if err == nil {
-		s.lock, err = os.Open(s.dir)
-	}
-	if err == nil {
-		err = unix.Flock(int(s.lock.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		s.lock, err = tempdir.Lock(s.dir)
 	}
 	if err != nil {
 		s.remove()
@@ -94,35 +88,7 @@ func (s *scratch) remove() {
 
 // Sweep removes the scratch folders that killed processes left, and returns
 // how many those were. Start does so too.
-func Sweep() int {
-	entries, err := os.ReadDir(scratchRoot())
-	if err != nil {
-		return 0
-	}
-	swept := 0
-	for _, e := range entries {
-		if !e.IsDir() || !strings.HasPrefix(e.Name(), scratchPrefix) {
-			continue
-		}
-		dir := filepath.Join(scratchRoot(), e.Name())
-		info, err := e.Info()
-		// One that was made just now may not be locked yet.
-		if err != nil || time.Since(info.ModTime()) < scratchGrace {
-			continue
-		}
-		f, err := os.Open(dir)
-		if err != nil {
-			continue
-		}
-		if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil {
-			if os.RemoveAll(dir) == nil {
-				swept++
-			}
-		}
-		f.Close()
-	}
-	return swept
-}
+func Sweep() int { return tempdir.Sweep(scratchRoot(), scratchPrefix) }
 
 // unnamedFile is an empty file on disk that no name leads to.
 func unnamedFile(dir string) (*os.File, error) {

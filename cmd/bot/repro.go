@@ -22,6 +22,7 @@ import (
 
 	"github.com/asterinas/asterbot/internal/github"
 	"github.com/asterinas/asterbot/internal/proc"
+	"github.com/asterinas/asterbot/internal/tempdir"
 )
 
 type reproOptions struct {
@@ -66,10 +67,12 @@ func (o *reproOptions) run(ctx context.Context, e *env, run, wanted string) erro
 		if err != nil {
 			return usage("%q is no number of a run", m[2])
 		}
-		if dir, err = o.fetch(ctx, e, id); err != nil {
+		fetched, err := o.fetch(ctx, e, id)
+		if err != nil {
 			return err
 		}
-		defer os.RemoveAll(dir)
+		defer fetched.Remove()
+		dir = fetched.Path
 	}
 	found, system, err := findRepro(dir, wanted)
 	if err != nil {
@@ -187,10 +190,10 @@ func unpackRepro(ctx context.Context, from string, c reproCase, s reproSystem, o
 }
 
 // fetch downloads the artifacts that hold failures.
-func (o *reproOptions) fetch(ctx context.Context, e *env, run int64) (string, error) {
+func (o *reproOptions) fetch(ctx context.Context, e *env, run int64) (*tempdir.Folder, error) {
 	owner, name, ok := strings.Cut(o.Repository, "/")
 	if !ok {
-		return "", usage("say which repository: --repository OWNER/NAME")
+		return nil, usage("say which repository: --repository OWNER/NAME")
 	}
 	token := e.Getenv("GITHUB_TOKEN")
 	if token == "" {
@@ -198,24 +201,24 @@ func (o *reproOptions) fetch(ctx context.Context, e *env, run int64) (string, er
 	}
 	client, err := github.New(github.Options{BaseURL: o.API, Token: token, Wait: time.Minute, Timeout: time.Hour})
 	if err != nil {
-		return "", usage("%w", err)
+		return nil, usage("%w", err)
 	}
 	list, _, err := client.Actions.ListWorkflowRunArtifacts(ctx, owner, name, run, &gh.ListOptions{PerPage: 100})
 	if err != nil {
-		return "", couldNotLook(fmt.Errorf("list what run %d left: %w", run, err))
+		return nil, couldNotLook(fmt.Errorf("list what run %d left: %w", run, err))
 	}
-	dir, err := os.MkdirTemp("", fmt.Sprintf("asterbot-%d-repro-", os.Getpid()))
+	dir, err := tempdir.New("", "asterbot-repro-")
 	if err != nil {
-		return "", couldNotLook(err)
+		return nil, couldNotLook(err)
 	}
 	for _, a := range list.Artifacts {
 		if !strings.HasPrefix(a.GetName(), "asterbot-repro-") || a.GetExpired() {
 			continue
 		}
 		fmt.Fprintf(e.Stderr, "fetching %s, %d MiB\n", a.GetName(), a.GetSizeInBytes()>>20)
-		if err := o.unzip(ctx, client, owner, name, a.GetID(), filepath.Join(dir, strconv.FormatInt(a.GetID(), 10))); err != nil {
-			_ = os.RemoveAll(dir)
-			return "", couldNotLook(fmt.Errorf("fetch %s: %w", a.GetName(), err))
+		if err := o.unzip(ctx, client, owner, name, a.GetID(), filepath.Join(dir.Path, strconv.FormatInt(a.GetID(), 10))); err != nil {
+			_ = dir.Remove()
+			return nil, couldNotLook(fmt.Errorf("fetch %s: %w", a.GetName(), err))
 		}
 	}
 	return dir, nil

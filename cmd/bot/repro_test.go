@@ -109,8 +109,8 @@ func TestReproFetchesWhatAFailureNeeds(t *testing.T) {
 				if err != nil {
 					return nil, err
 				}
-				defer os.RemoveAll(dir)
-				found, system, err := findRepro(dir, tc.wanted)
+				defer dir.Remove()
+				found, system, err := findRepro(dir.Path, tc.wanted)
 				if err != nil {
 					return nil, err
 				}

@@ -7,14 +7,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
-	"strconv"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 
 	"github.com/asterinas/asterbot/checks"
 	"github.com/asterinas/asterbot/distro"
@@ -24,6 +22,7 @@ import (
 	"github.com/asterinas/asterbot/internal/config"
 	"github.com/asterinas/asterbot/internal/kernel"
 	"github.com/asterinas/asterbot/internal/pipeline"
+	"github.com/asterinas/asterbot/internal/tempdir"
 )
 
 // subject says what is to be checked. It is what the flags of plan, check and
@@ -170,20 +169,18 @@ func (s subject) look(ctx context.Context, e *env) (_ *workspace, err error) {
 	if w.config, err = w.policy(ctx); err != nil {
 		return nil, err
 	}
-	sweep()
-	if w.scratch, err = os.MkdirTemp("", fmt.Sprintf("asterbot-%d-", os.Getpid())); err != nil {
-		return nil, couldNotLook(fmt.Errorf("make a temporary folder: %w", err))
+	folder, err := tempdir.New("", "asterbot-check-")
+	if err != nil {
+		return nil, couldNotLook(err)
 	}
+	w.scratch, w.undo = folder.Path, append(w.undo, folder.Remove)
 	return w, w.packageSet(ctx)
 }
 
 // close removes everything the workspace made.
 func (w *workspace) close() {
-	for _, undo := range w.undo {
+	for _, undo := range slices.Backward(w.undo) {
 		_ = undo()
-	}
-	if w.scratch != "" {
-		_ = os.RemoveAll(w.scratch)
 	}
 }
 
@@ -407,25 +404,4 @@ func (w *workspace) buildKernel(ctx context.Context, side pipeline.Side) (kernel
 		Dir: tree, Timeout: time.Duration(b.Timeout), Command: b.Command, Image: b.Image, Symbols: b.Symbols,
 		MaxBytes: int64(b.MaxSize) << 20, Log: log,
 	}.Run(ctx)
-}
-
-var scratchName = regexp.MustCompile(`^asterbot-(\d+)-`)
-
-// sweep removes what killed runs left in the folder for temporary files.
-func sweep() {
-	entries, err := os.ReadDir(os.TempDir())
-	if err != nil {
-		return
-	}
-	for _, entry := range entries {
-		m := scratchName.FindStringSubmatch(entry.Name())
-		if m == nil {
-			continue
-		}
-		pid, err := strconv.Atoi(m[1])
-		if err != nil || pid == os.Getpid() || unix.Kill(pid, 0) != unix.ESRCH {
-			continue
-		}
-		_ = os.RemoveAll(filepath.Join(os.TempDir(), entry.Name()))
-	}
 }

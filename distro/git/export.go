@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/asterinas/asterbot/internal/tempdir"
 )
 
 // Export writes the given paths of a commit into dir, which is created; with no
@@ -24,11 +26,12 @@ func (r Repo) Export(ctx context.Context, rev, dir string, paths ...string) erro
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	scratch, err := os.MkdirTemp("", "asterbot-index-")
+	folder, err := tempdir.New("", "asterbot-index-")
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(scratch)
+	defer folder.Remove()
+	scratch := folder.Path
 	index := []string{"GIT_INDEX_FILE=" + filepath.Join(scratch, "index")}
 
 	if len(paths) == 0 {

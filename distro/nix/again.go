@@ -4,23 +4,24 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/asterinas/asterbot/internal/proc"
+	"github.com/asterinas/asterbot/internal/tempdir"
 )
 
 // Again builds a derivation that is in the store once more and compares the two,
 // byte for byte. same is false where they differ, and difference says in Nix's
 // words what does. An error means that it could not be built again.
 func (n *Nix) Again(ctx context.Context, drv string, b Build) (same bool, difference string, err error) {
-	home, err := os.MkdirTemp("", fmt.Sprintf("asterbot-%d-build-", os.Getpid()))
+	folder, err := tempdir.New("", "asterbot-build-")
 	if err != nil {
 		return false, "", fmt.Errorf("build again: %w", err)
 	}
-	defer os.RemoveAll(home)
+	defer folder.Remove()
+	home := folder.Path
 	b.Targets = []Target{{Drv: drv}}
 	args := n.realiseArgs(b, home)
 	// Plain words on standard error, no roots: nothing new is kept.

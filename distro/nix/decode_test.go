@@ -149,3 +149,23 @@ func TestFingerprintSeesEveryTouch(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "none", none)
 }
+
+// What the machine failed at is not the expression's fault, whatever it reads like.
+func TestFailuresThatAreOurs(t *testing.T) {
+	for _, tc := range []struct {
+		name, text string
+		ours       bool
+	}{
+		{"the place for derivations is gone", "error: creating temporary file '/dev/shm/asterbot-drvs-1/nix.x': No such file or directory", true},
+		{"the evaluation's own folder is gone", "error: opening file '/tmp/asterbot-eval-1/ask/eval.nix': No such file or directory", true},
+		{"the disk is full", "error: writing to file: No space left on device", true},
+		{"a file of the checkout is missing", "error: getting status of '/tmp/asterbot-check-1/head/source/a.nix': No such file or directory", false},
+		{"a throw that says so", "error: no room: No space left on device in /dev/shm/asterbot-drvs-1/", false},
+		{"a missing attribute", "error: attribute 'a' missing", false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			err := ourFailure(tc.text, "/tmp/asterbot-eval-1", "/dev/shm/asterbot-drvs-1")
+			assert.Equal(t, tc.ours, err != nil, "%v", err)
+		})
+	}
+}

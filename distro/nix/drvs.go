@@ -10,10 +10,11 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/asterinas/asterbot/internal/tempdir"
 )
 
 // Drvs is a folder in which evaluations leave the derivations they make, and nothing
@@ -27,13 +28,14 @@ import (
 // that when the machine is busy.
 type Drvs struct {
 	Dir string
+
+	folder *tempdir.Folder
 	// Store is the folder of the real store, whose derivations count too; empty
 	// means that they do not.
 	Store string
 }
 
-// drvsPrefix names the folders, so that those of processes that were killed can be
-// found; the rest of the name is the process's id.
+// drvsPrefix begins the names of the folders.
 const drvsPrefix = "asterbot-drvs-"
 
 // enoughRoom is how much has to be free in memory for it to be used.
@@ -48,27 +50,15 @@ func NewDrvs() (*Drvs, error) {
 	if unix.Statfs(memory, &fs) == nil && fs.Bavail*uint64(fs.Bsize) >= enoughRoom && unix.Access(memory, unix.W_OK) == nil {
 		parent = memory
 	}
-	removeOrphans(parent)
-	dir, err := os.MkdirTemp(parent, drvsPrefix+strconv.Itoa(os.Getpid())+"-")
+	folder, err := tempdir.New(parent, drvsPrefix)
 	if err != nil {
 		return nil, fmt.Errorf("make a place for derivations: %w", err)
 	}
-	return &Drvs{Dir: dir}, nil
-}
-
-// removeOrphans removes what processes that were killed left.
-func removeOrphans(parent string) {
-	dirs, _ := filepath.Glob(filepath.Join(parent, drvsPrefix+"*"))
-	for _, dir := range dirs {
-		pid, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(dir), drvsPrefix), "-")
-		if n, err := strconv.Atoi(pid); err == nil && n > 1 && unix.Kill(n, 0) == unix.ESRCH {
-			os.RemoveAll(dir)
-		}
-	}
+	return &Drvs{Dir: folder.Path, folder: folder}, nil
 }
 
 // Remove removes the folder.
-func (d *Drvs) Remove() error { return os.RemoveAll(d.Dir) }
+func (d *Drvs) Remove() error { return d.folder.Remove() }
 
 func (d *Drvs) url() string { return "file://" + d.Dir + "/cache?compression=none" }
 

@@ -19,6 +19,7 @@ import (
 
 	"github.com/asterinas/asterbot/distro"
 	"github.com/asterinas/asterbot/internal/proc"
+	"github.com/asterinas/asterbot/internal/tempdir"
 )
 
 // Kernel is a kernel to build systems with. Empty fields mean the defaults of the
@@ -171,12 +172,13 @@ func (n *Nix) newEvaluator(ctx context.Context, e Evaluation) (*evaluator, func(
 			return nil, nil, err
 		}
 	}
-	dir, err := os.MkdirTemp("", "asterbot-eval-")
+	folder, err := tempdir.New("", "asterbot-eval-")
 	if err != nil {
 		return nil, nil, err
 	}
-	done := func() { os.RemoveAll(dir) }
-	if dir, err = filepath.EvalSymlinks(dir); err != nil {
+	done := func() { _ = folder.Remove() }
+	dir, err := filepath.EvalSymlinks(folder.Path)
+	if err != nil {
 		done()
 		return nil, nil, err
 	}
@@ -453,6 +455,13 @@ func (w *worker) ask(ctx context.Context, expr string) (value string, failure *d
 	case err != nil:
 		return "", nil, err
 	case value == "":
+		folders := []string{w.dir}
+		if w.e.Drvs != nil {
+			folders = append(folders, w.e.Drvs.Dir)
+		}
+		if err := ourFailure(text, folders...); err != nil {
+			return "", nil, err
+		}
 		return "", newFailure(text, w.e.Root), nil
 	}
 	return value, nil, nil

@@ -1,7 +1,9 @@
 package nix
 
 import (
+	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -67,6 +69,28 @@ func newFailure(stderr, root string) *distro.Failure {
 	}
 	f.Message = bound(relativeText(message, root))
 	return f
+}
+
+// systemCall begins what Nix says when the machine fails it, and not the expression.
+var systemCall = regexp.MustCompile(`^(creating|opening|reading|writing|renaming|removing|getting status of|cannot (create|open|write|link|rename|unlink)) `)
+
+// ourFailure reports that an evaluation failed for a reason that is the machine's or
+// ours: one of the folders that we made for it is gone or cannot be used, or a disk
+// is full. It is nil where the reason is the expression's.
+func ourFailure(stderr string, folders ...string) error {
+	message, _ := lastError(clean(stderr))
+	if !systemCall.MatchString(message) {
+		return nil
+	}
+	full := strings.Contains(message, "No space left on device")
+	if !full && !slices.ContainsFunc(folders, func(dir string) bool { return dir != "" && strings.Contains(message, dir+"/") }) {
+		return nil
+	}
+	mend := "try again"
+	if full {
+		mend = "free some space, or set TMPDIR"
+	}
+	return fmt.Errorf("%s (%s)", bound(message), mend)
 }
 
 // deepest is the first place in the checkout, else the first at all: Nix prints

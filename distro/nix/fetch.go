@@ -3,22 +3,23 @@ package nix
 import (
 	"context"
 	"fmt"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/asterinas/asterbot/internal/proc"
+	"github.com/asterinas/asterbot/internal/tempdir"
 )
 
 // Fetch puts the tree that an archive holds into the store, and returns where. The
 // hash, of the tree, says what it has to be; where the store has it already, nothing
 // is fetched.
 func (n *Nix) Fetch(ctx context.Context, url, name, hash string) (string, error) {
-	home, err := os.MkdirTemp("", fmt.Sprintf("asterbot-%d-fetch-", os.Getpid()))
+	folder, err := tempdir.New("", "asterbot-fetch-")
 	if err != nil {
 		return "", fmt.Errorf("fetch %s: %w", url, err)
 	}
-	defer os.RemoveAll(home)
+	defer folder.Remove()
+	home := folder.Path
 	cmd := &proc.Cmd{
 		Path: n.program("nix-prefetch-url"), Args: []string{"--unpack", "--print-path", "--name", name, "--", url, hash},
 		Env: append(n.env(home), "TMPDIR="+home), Dir: home, Grace: 5 * time.Second,

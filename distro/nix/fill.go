@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/asterinas/asterbot/internal/proc"
+	"github.com/asterinas/asterbot/internal/tempdir"
 )
 
 // BinaryCache is a store that others substitute from.
@@ -35,11 +36,12 @@ func (n *Nix) Fill(ctx context.Context, c BinaryCache, paths []string) error {
 	if c.Key == "" {
 		return errors.New("fill the binary cache: there is no key to sign with, and nobody would use what is not signed")
 	}
-	home, err := os.MkdirTemp("", fmt.Sprintf("asterbot-%d-fill-", os.Getpid()))
+	folder, err := tempdir.New("", "asterbot-fill-")
 	if err != nil {
 		return fmt.Errorf("fill the binary cache: %w", err)
 	}
-	defer os.RemoveAll(home)
+	defer folder.Remove()
+	home := folder.Path
 	key := filepath.Join(home, "key")
 	if err := os.WriteFile(key, []byte(strings.TrimSpace(c.Key)), 0o600); err != nil {
 		return fmt.Errorf("fill the binary cache: %w", err)

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/asterinas/asterbot/internal/proc"
+	"github.com/asterinas/asterbot/internal/tempdir"
 )
 
 // Build says what to build. Derivations are in the store already, written by an
@@ -101,11 +102,12 @@ func (n *Nix) Realise(ctx context.Context, b Build, done func(Built)) error {
 			return fmt.Errorf("keep build logs: %w", err)
 		}
 	}
-	home, err := os.MkdirTemp("", fmt.Sprintf("asterbot-%d-build-", os.Getpid()))
+	folder, err := tempdir.New("", "asterbot-build-")
 	if err != nil {
 		return fmt.Errorf("build: %w", err)
 	}
-	defer os.RemoveAll(home)
+	defer folder.Remove()
+	home := folder.Path
 
 	events := newBuildLog(b)
 	defer events.close()

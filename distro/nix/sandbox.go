@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/asterinas/asterbot/internal/proc"
+	"github.com/asterinas/asterbot/internal/tempdir"
 )
 
 // probeNix builds with a static shell whether a file of the host can be seen, and
@@ -41,11 +42,12 @@ func (n *Nix) ProbeSandbox(ctx context.Context) error {
 	if shell == "" {
 		return fmt.Errorf("%w: the sandbox cannot be proven without a static shell; install busybox-static", ErrUntrusted)
 	}
-	dir, err := os.MkdirTemp("", "asterbot-probe-")
+	folder, err := tempdir.New("", "asterbot-probe-")
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer folder.Remove()
+	dir := folder.Path
 	witness := filepath.Join(dir, "witness")
 	nonce := make([]byte, 16)
 	rand.Read(nonce)
