@@ -405,3 +405,13 @@ func (w *workspace) buildKernel(ctx context.Context, side pipeline.Side) (kernel
 		MaxBytes: int64(b.MaxSize) << 20, Log: log,
 	}.Run(ctx)
 }
+
+// noEntryError says that a side has no Nix entry.
+type noEntryError struct {
+	places []string
+	side   pipeline.Side
+}
+
+func (e *noEntryError) Error() string {
+	return fmt.Sprintf("find the Nix entry: none of %s exists at %s; set 'entry' in %s", strings.Join(e.places, ", "), e.side, config.Path)
+}
