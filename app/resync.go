@@ -39,27 +39,13 @@ func (a *App) resync(ctx context.Context) error {
 	a.synced = time.Now()
 	clear(a.ended)
 	// A day's worth of memory is kept; GitHub has the rest.
-	if len(a.seen) > 20000 {
-		clear(a.seen)
-	}
-	if len(a.outcomes) > 50000 {
-		clear(a.outcomes)
-	}
-	if len(a.parsed) > 50000 {
-		clear(a.parsed)
-	}
-	if len(a.claims) > 50000 {
-		clear(a.claims)
-	}
-	if len(a.stale) > 20000 {
-		clear(a.stale)
-	}
-	if len(a.nobodys) > 20000 {
-		clear(a.nobodys)
-	}
-	if len(a.refreshed) > 20000 {
-		clear(a.refreshed)
-	}
+	forget(a.seen, 20000)
+	forget(a.outcomes, 50000)
+	forget(a.parsed, 50000)
+	forget(a.claims, 50000)
+	forget(a.stale, 20000)
+	forget(a.nobodys, 20000)
+	forget(a.refreshed, 20000)
 	a.mu.Unlock()
 	return nil
 }
@@ -173,4 +159,11 @@ func openPulls(ctx context.Context, c *github.Client, k Key) ([]*gh.PullRequest,
 		return nil, fmt.Errorf("list pull requests: %w", err)
 	}
 	return pulls, nil
+}
+
+// forget empties a map that has grown beyond so many entries.
+func forget[K comparable, V any](m map[K]V, most int) {
+	if len(m) > most {
+		clear(m)
+	}
 }
